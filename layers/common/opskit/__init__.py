@@ -1,0 +1,1 @@
+"""What the workflow steps share: the step decorator, the platform contract, the ledger, adapters, decisions."""

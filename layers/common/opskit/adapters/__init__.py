@@ -1,0 +1,1 @@
+"""One module per neighbour of the workflows; every AWS and HTTP call is made here."""

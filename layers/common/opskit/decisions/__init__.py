@@ -1,0 +1,1 @@
+"""The rules, as pure functions: state in, verdict and reason out; no clock, no I/O."""

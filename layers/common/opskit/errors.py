@@ -1,0 +1,45 @@
+"""The exceptions that steps raise; state machines name them in `Retry` and `Catch`.
+
+An expected outcome is data (see `opskit.verdict`), never an exception. Each class here is one kind of
+unexpected outcome, and its message tells an SRE what happened and what to do about it.
+"""
+
+
+class OpsError(Exception):
+    """Base of all named errors; never raised itself."""
+
+
+class InvalidInputError(OpsError):
+    """The execution's input does not fit its schema, or contradicts itself or the environment."""
+
+
+class UnknownImageError(OpsError):
+    """The image is not in the registry, or not of the service's repository."""
+
+
+class PlatformContractError(OpsError):
+    """A parameter that the platform owes the automation is missing or malformed."""
+
+
+class LockHeldError(OpsError):
+    """Another execution holds the service's lock; the message names the holder and the end of its lease."""
+
+
+class LockLostError(OpsError):
+    """This execution no longer holds the lock: its lease ran out and another took it, or it was freed."""
+
+
+class WeightsNotConfirmedError(OpsError):
+    """The balancer did not read back the weights that were written to it."""
+
+
+class ClusterError(OpsError):
+    """The Kubernetes API refused or failed a request."""
+
+
+class MeasurementError(OpsError):
+    """A metric or alarm could not be read; it must never count as good news."""
+
+
+class EvidenceError(OpsError):
+    """A record could not be appended to the evidence chain."""
