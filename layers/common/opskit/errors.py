@@ -43,3 +43,19 @@ class MeasurementError(OpsError):
 
 class EvidenceError(OpsError):
     """A record could not be appended to the evidence chain."""
+
+
+class DriftError(OpsError):
+    """What is there is not what the plan rests on: someone else has changed it meanwhile."""
+
+
+class ThrottledError(OpsError):
+    """AWS asked to slow down, after the client's own retries; worth a retry by the state machine."""
+
+
+class UnavailableError(OpsError):
+    """AWS or the network failed, after the client's own retries; worth a retry by the state machine."""
+
+
+class OldColourUnavailableError(OpsError):
+    """A rollback cannot shift traffic: the old colour's pods did not become healthy in time."""

@@ -1,0 +1,27 @@
+"""Release: tell people, once per fact."""
+
+from typing import Any
+
+from opskit.adapters.notifier import Notifier
+from opskit.step import Run, step
+
+
+@step
+def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
+    """Publish `kind` (STARTED, SUCCEEDED, ROLLED_BACK, …) with who, what and why to the operations topic."""
+    plan, request = event.get("plan") or {}, event.get("request") or {}
+    message_id = Notifier(run.settings.topic_arn).publish(
+        f"{run.settings.service} {run.settings.environment}: {plan.get('operation', 'release')} {event['kind'].lower()}",
+        {
+            "kind": event["kind"],
+            "service": run.settings.service,
+            "environment": run.settings.environment,
+            "operation": plan.get("operation"),
+            "execution": run.execution.id,
+            "image": plan.get("image"),
+            "from": plan.get("from_image"),
+            "requested_by": request.get("requested_by"),
+            "reason": event.get("reason"),
+        },
+    )
+    return {"message_id": message_id}

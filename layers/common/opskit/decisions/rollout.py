@@ -1,0 +1,86 @@
+"""Whether a colour is ready to receive traffic."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opskit.adapters.balancer import Targets
+from opskit.adapters.cluster import DeploymentState, PodState
+from opskit.verdict import Outcome, Verdict
+
+# Waiting reasons from which a container recovers only by a change: there is no point in waiting them out.
+HOPELESS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"})
+# Restarts after which a crash loop is taken as one.
+CRASHES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the plan asked of the colour: `replicas` pods of `image`, and as many healthy targets as `required`."""
+
+    image: str
+    replicas: int
+    required: int
+
+
+def judge_rollout(
+    expected: Expected,
+    deployment: DeploymentState | None,
+    targets: Targets,
+    pods: Sequence[PodState],
+    *,
+    stable: int,
+    stable_needed: int,
+    out_of_time: bool,
+) -> Verdict:
+    """PASS after `stable_needed` polls in a row with the rollout complete *and* enough healthy targets.
+
+    A balancer with only unhealthy targets still routes to them (ALB fails open), so healthy targets are
+    counted, never traffic. `stable` is the number of good polls before this one.
+    """
+    facts = {
+        "replicas": expected.replicas,
+        "ready": deployment.ready if deployment else 0,
+        "healthy_targets": targets.healthy,
+        "required_healthy": expected.required,
+        "stable": 0,
+    }
+    complete, lacking = _complete(expected, deployment, targets)
+    if complete:
+        facts["stable"] = stable + 1
+        if stable + 1 >= stable_needed:
+            return Verdict(Outcome.PASS, f"{targets.healthy} of {targets.total} targets are healthy", facts)
+        return Verdict(Outcome.WAIT, f"ready; seen {stable + 1} of {stable_needed} times", facts)
+    broken = _broken(deployment, pods)
+    if broken:
+        return Verdict(Outcome.FAIL, broken, facts)
+    if out_of_time:
+        detail = f" ({'; '.join(targets.reasons)})" if targets.reasons else ""
+        return Verdict(Outcome.FAIL, f"not ready in time: {lacking}{detail}", facts)
+    return Verdict(Outcome.WAIT, lacking, facts)
+
+
+def _complete(expected: Expected, deployment: DeploymentState | None, targets: Targets) -> tuple[bool, str]:
+    if deployment is None:
+        return False, "the Deployment does not exist"
+    if deployment.image != expected.image:
+        return False, f"the Deployment still names {deployment.image}"
+    if deployment.observed_generation < deployment.generation:
+        return False, "the Deployment's controller has not seen the change yet"
+    if min(deployment.updated, deployment.ready, deployment.available) < expected.replicas:
+        return False, f"{deployment.available} of {expected.replicas} pods are available"
+    if deployment.unavailable > 0:
+        return False, f"{deployment.unavailable} pods are unavailable"
+    if targets.healthy < expected.required:
+        return False, f"{targets.healthy} of {expected.required} targets are healthy"
+    return True, ""
+
+
+def _broken(deployment: DeploymentState | None, pods: Sequence[PodState]) -> str | None:
+    for pod in pods:
+        if pod.waiting_reason in HOPELESS:
+            return f"pod {pod.name} cannot start: {pod.waiting_reason}"
+        if pod.restarts >= CRASHES:
+            return f"pod {pod.name} crashes: {pod.restarts} restarts"
+    if deployment is not None and deployment.progress_deadline_exceeded:
+        return "the Deployment exceeded its progress deadline"
+    return None

@@ -1,0 +1,229 @@
+"""The lock: one operation at a time for a service in an environment."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from opskit.clock import moment_of, timestamp
+from opskit.errors import LockHeldError, LockLostError
+from opskit.ledger.table import Item, Section
+
+LOCK = "LOCK"
+# How often to start over when others change the lock between our reading and our writing.
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has the lock. `expired`: the lease had run out when this was read, so that anyone may take over."""
+
+    owner: str
+    purpose: str
+    fence: int
+    acquired_at: datetime
+    lease_until: datetime
+    expired: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values; moments as `opskit.clock.timestamp` writes them."""
+        return {
+            "owner": self.owner,
+            "purpose": self.purpose,
+            "fence": self.fence,
+            "acquired_at": timestamp(self.acquired_at),
+            "lease_until": timestamp(self.lease_until),
+            "expired": self.expired,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `as_dict`."""
+        return cls(
+            owner=data["owner"],
+            purpose=data["purpose"],
+            fence=int(data["fence"]),
+            acquired_at=moment_of(data["acquired_at"]),
+            lease_until=moment_of(data["lease_until"]),
+            expired=data["expired"],
+        )
+
+    def in_words(self) -> str:
+        """One clause for a person: who, for what, since when, until when."""
+        ends = "ran out at" if self.expired else "runs until"
+        return (
+            f"{_short(self.owner)} for {self.purpose} since {timestamp(self.acquired_at)}; "
+            f"its lease {ends} {timestamp(self.lease_until)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Proof of having acquired the lock: the fence is a number that no earlier or later holder has.
+
+    `superseded` is the holder from whom it was taken (lease run out, or execution ended), else None.
+    """
+
+    owner: str
+    fence: int
+    superseded: Holder | None = field(default=None, compare=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form in which a lock travels between states."""
+        return {
+            "owner": self.owner,
+            "fence": self.fence,
+            "superseded": self.superseded and self.superseded.as_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `as_dict`."""
+        superseded = data.get("superseded")
+        return cls(data["owner"], int(data["fence"]), superseded and Holder.from_dict(superseded))
+
+    def condition(self) -> Item:
+        """What the lock's item must say while this lock is held (and nobody took over)."""
+        return {"owner": self.owner, "fence": self.fence}
+
+
+class Locks(Section):
+    """The lock's item stays for good: after a release without an owner, so that the fence only ever grows.
+
+    A lease is judged by the clock of whoever asks, so a lock can be taken over early by as much as two
+    clocks differ. Leases are minutes and differences milliseconds; and the fence, which the table alone
+    judges, keeps the former holder from changing anything.
+    """
+
+    def acquire(self, owner: str, purpose: str, lease_seconds: int) -> Lock:
+        """Take the lock if it is free or its lease has run out. The same owner gets its lock and fence again.
+
+        Atomic: the write succeeds only if the item is still as it was read. Safe to repeat, also when the
+        answer to a write that succeeded was lost. Raises LockHeldError naming the holder.
+        """
+        for _ in range(_ATTEMPTS):
+            item = self._table.get(LOCK) or {}
+            holder = self._holder(item)
+            if holder and holder.owner == owner:
+                lock = Lock(owner, holder.fence, _superseded(item))
+                if self._renew(lock, lease_seconds):
+                    return lock
+            elif holder and not holder.expired:
+                raise LockHeldError(
+                    f"the lock is held by {holder.in_words()}. Wait for it, or end it with `ops abort`."
+                )
+            else:
+                # The lease is part of the condition: a holder that renews at the last moment keeps the lock.
+                unchanged = {name: item.get(name) for name in ("owner", "fence", "lease_until")}
+                taken = self._take(item, unchanged, owner, purpose, lease_seconds)
+                if taken:
+                    return taken
+        raise LockHeldError(
+            f"the lock changed hands {_ATTEMPTS} times while {_short(owner)} tried to take it."
+        )
+
+    def seize(self, holder: str, *, owner: str, purpose: str, lease_seconds: int) -> Lock | None:
+        """Take the lock from `holder`, whose execution is known to have ended, lease or no lease.
+
+        From then on the fence keeps `holder` from changing anything. None if `holder` does not have the lock.
+        Atomic: the write succeeds only while `holder` has it. Safe to repeat: `owner` gets its lock again.
+        """
+        item = self._table.get(LOCK) or {}
+        if item.get("owner") == holder:
+            unchanged = {"owner": holder, "fence": item["fence"]}
+            taken = self._take(item, unchanged, owner, purpose, lease_seconds)
+            if taken:
+                return taken
+            item = self._table.get(LOCK) or {}
+        if item.get("owner") == owner:
+            lock = Lock(owner, item["fence"], _superseded(item))
+            return lock if self._renew(lock, lease_seconds) else None
+        return None
+
+    def hold(self, lock: Lock, lease_seconds: int) -> None:
+        """Confirm that `lock` is still held and let its lease run `lease_seconds` from now.
+
+        Atomic: one write, conditional on owner and fence. A lease that ran out is renewed if nobody took
+        over. Raises LockLostError saying who has the lock now. Call it before every change to the platform.
+        """
+        if not self._renew(lock, lease_seconds):
+            raise LockLostError(self.lost(lock))
+
+    def seize(self, holder: str, owner: str, purpose: str, lease_seconds: int) -> Lock | None:
+        """Take the lock over from `holder`, whose execution has ended, whatever is left of its lease.
+
+        None if `holder` does not have the lock: there is nothing to take over. The fence grows, so that a step of
+        the ended execution that is still running can change nothing. Safe to repeat: if `owner` has it already,
+        it gets its lock and fence again. Atomic: the write succeeds only if the item is still as it was read.
+        """
+        for _ in range(_ATTEMPTS):
+            item = self._table.get(LOCK) or {}
+            found = self._holder(item)
+            if found and found.owner == owner:
+                lock = Lock(owner, found.fence, _superseded(item))
+                if self._renew(lock, lease_seconds):
+                    return lock
+            elif found is None or found.owner != holder:
+                return None
+            elif self._take(item, found, owner, purpose, lease_seconds):
+                return Lock(owner, item["fence"] + 1, found)
+        raise LockHeldError(
+            f"the lock changed hands {_ATTEMPTS} times while {_short(owner)} tried to seize it."
+        )
+
+    def release(self, lock: Lock) -> bool:
+        """Free the lock; the fence stays. False if `lock` was not held (any more), which changes nothing.
+
+        Atomic: one write, conditional on owner and fence.
+        """
+        freed = {"owner": None, "purpose": None, "acquired_at": None, "lease_until": None, "superseded": None}
+        last = {"last_owner": lock.owner, "released_at": timestamp(self._clock.now())}
+        return self._table.update(LOCK, lock.condition(), changes=freed | last)
+
+    def holder(self) -> Holder | None:
+        """Who has the lock now, expired or not; None if it is free."""
+        return self._holder(self._table.get(LOCK) or {})
+
+    def lost(self, lock: Lock) -> str:
+        """For a person: that `lock` is no longer held, and what happened to it."""
+        item = self._table.get(LOCK) or {}
+        holder = self._holder(item)
+        if holder:
+            now = f"it is held by {holder.in_words()} (fence {holder.fence})"
+        elif item:
+            now = f"it was freed at {item['released_at']}, last held by {_short(item['last_owner'])}"
+        else:
+            now = "there is no such lock"
+        return f"{_short(lock.owner)} (fence {lock.fence}) has lost the lock: {now}. Nothing was changed."
+
+    def _take(self, seen: Item, unchanged: Item, owner: str, purpose: str, lease_seconds: int) -> Lock | None:
+        now = self._clock.now()
+        superseded = self._holder(seen)
+        lock = Lock(owner, seen.get("fence", 0) + 1, superseded)
+        item = {
+            "owner": owner,
+            "purpose": purpose,
+            "fence": lock.fence,
+            "acquired_at": timestamp(now),
+            "lease_until": timestamp(now + timedelta(seconds=lease_seconds)),
+            "superseded": superseded and superseded.as_dict(),
+        }
+        return lock if self._table.put(LOCK, item, unchanged) else None
+
+    def _renew(self, lock: Lock, lease_seconds: int) -> bool:
+        until = timestamp(self._clock.now() + timedelta(seconds=lease_seconds))
+        return self._table.update(LOCK, lock.condition(), changes={"lease_until": until})
+
+    def _holder(self, item: Item) -> Holder | None:
+        if "owner" not in item:
+            return None
+        expired = moment_of(item["lease_until"]) <= self._clock.now()
+        return Holder.from_dict(item | {"expired": expired})
+
+
+def _superseded(item: Item) -> Holder | None:
+    return Holder.from_dict(item["superseded"]) if "superseded" in item else None
+
+
+def _short(owner: str) -> str:
+    """The execution's name, also where the owner is its ARN."""
+    return owner.rpartition(":")[2]

@@ -1,0 +1,95 @@
+"""The platform contract: what the platform stack tells the automation, through SSM Parameter Store."""
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Self
+
+from opskit import clients
+from opskit.errors import PlatformContractError
+from opskit.traffic import Colour
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What the automation knows of the platform. Each field but the first two is one parameter of that name.
+
+    Parameters are of type String, under `/<service>/<environment>/platform/`. Lists are comma-separated in
+    Parameter Store; `none` stands for an empty one, since Parameter Store takes no empty value.
+    """
+
+    service: str
+    environment: str
+    listener_arn: str
+    load_balancer_arn: str
+    target_group_blue_arn: str
+    target_group_green_arn: str
+    service_url: str
+    test_header: str
+    cluster_name: str
+    cluster_arn: str
+    cluster_operator_role_arn: str
+    namespace: str
+    image_repository: str
+    image_repository_arn: str
+    release_alarms: tuple[str, ...]
+    function_subnet_ids: tuple[str, ...]
+    function_security_group_id: str
+
+    @classmethod
+    def load(cls, service: str, environment: str, client: "SSMClient | None" = None) -> Self:
+        """Read all parameters (GetParametersByPath, every page).
+
+        Raises PlatformContractError that names each parameter which is missing or malformed.
+        """
+        ssm: SSMClient = client or clients.client("ssm")
+        path = path_of(service, environment)
+        # Ten is the most that a page holds: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParametersByPath.html
+        pages = ssm.get_paginator("get_parameters_by_path").paginate(
+            Path=path, Recursive=False, PaginationConfig={"PageSize": 10}
+        )
+        found = {
+            parameter["Name"].removeprefix(path): parameter["Value"].strip()
+            for page in pages
+            for parameter in page["Parameters"]
+        }
+        return cls.parse(service, environment, found)
+
+    @classmethod
+    def parse(cls, service: str, environment: str, parameters: dict[str, str]) -> Self:
+        """The contract from parameter names (without path) and values; raises like `load`."""
+        path = path_of(service, environment)
+        problems = [f"{path}{name} is missing" for name in PARAMETERS if not parameters.get(name)]
+        problems += [
+            f"{path}{name} must start with {prefix}, got {parameters[name]!r}"
+            for name, prefix in _PREFIXES.items()
+            if parameters.get(name) and not parameters[name].startswith(prefix)
+        ]
+        if problems:
+            raise PlatformContractError(f"{'; '.join(problems)}. The platform stack writes these parameters")
+        texts = {name: parameters[name] for name in PARAMETERS if name not in _LISTS}
+        lists = {name: _split(parameters[name]) for name in _LISTS}
+        return cls(service=service, environment=environment, **texts, **lists)  # type: ignore[arg-type]
+
+    def target_group_arn(self, colour: Colour) -> str:
+        """The target group of `colour`; the two are fixed and never swapped."""
+        return self.target_group_blue_arn if colour is Colour.BLUE else self.target_group_green_arn
+
+
+PARAMETERS: tuple[str, ...] = tuple(
+    field.name for field in fields(Platform) if field.name not in ("service", "environment")
+)
+_LISTS = ("release_alarms", "function_subnet_ids")
+_PREFIXES = {name: "arn:" for name in PARAMETERS if name.endswith("_arn")} | {"service_url": "http"}
+
+
+def path_of(service: str, environment: str) -> str:
+    """Where the contract's parameters live, with a slash at the end."""
+    return f"/{service}/{environment}/platform/"
+
+
+def _split(text: str) -> tuple[str, ...]:
+    if text.lower() == "none":
+        return ()
+    return tuple(item.strip() for item in text.split(",") if item.strip())
