@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 HEAD = "EVIDENCE_HEAD"
+INDEX = "EVIDENCE#"
 # An item may have 400 KB; JSON of this kind shrinks to about a tenth.
 _MOST_PENDING_BYTES = 350_000
 _ATTEMPTS = 10
@@ -92,7 +93,7 @@ class Evidence:
         EvidenceError if the record is too large or the bucket refuses it; ValueError or TypeError for a name
         or a body that cannot be written.
         """
-        index = f"EVIDENCE#{kind}#{name}"
+        index = f"{INDEX}{kind}#{name}"
         for _ in range(_ATTEMPTS):
             head = self._table.get(HEAD) or {}
             self._complete(head)
@@ -108,25 +109,21 @@ class Evidence:
                 )
             advanced = ref.as_dict() | {"pending": pending}
             unchanged = {"sequence": head.get("sequence"), "pending": None}
-            failed = self._table.transact(
-                [Write(HEAD, advanced, unchanged), Write(index, ref.as_dict(), {"sk": None})]
-            )
+            failed = self._table.transact([Write(HEAD, advanced, unchanged), Write(index, ref.as_dict(), {"sk": None})])
             if not failed:
                 self._complete(advanced)
                 return ref
-        raise EvidenceError(
-            f"the chain moved {_ATTEMPTS} times while {kind} {name} was to be appended; retry"
-        )
+        raise EvidenceError(f"the chain moved {_ATTEMPTS} times while {kind} {name} was to be appended; retry")
 
     def verify(self) -> ChainReport:
-        """Read the whole chain and check it against the head in the ledger; changes nothing."""
+        """Read the whole chain and check it against the ledger; changes nothing."""
         head = self._settled_head()
+        last = head.sequence if head else 0
         stored = list(self._stored())
-        newest = self._settled_head()
-        # Records that were appended while the bucket was read are not part of what is checked.
-        since = range(head.sequence + 1 if head else 1, (newest.sequence if newest else 0) + 2)
-        marks = tuple(f"/{sequence:010d}-" for sequence in since)
-        return verify([record for record in stored if not any(mark in record.key for mark in marks)], head)
+        known = {item["sequence"]: item["sha256"] for item in self._table.newest(INDEX)}
+        # What was appended while the bucket was read is not part of what is checked.
+        later = tuple(f"/{sequence:010d}-" for sequence in known if sequence > last)
+        return verify([record for record in stored if not any(mark in record.key for mark in later)], head, known)
 
     def _next(self, head: Item, kind: str, name: str, body: Mapping[str, Any]) -> tuple[EvidenceRef, bytes]:
         sequence, previous = head.get("sequence", 0) + 1, head.get("sha256")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, cached_property, wraps
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol, cast, overload
 
 # Every step needs boto3 in the end. Imported here it is loaded before the first call, while Lambda gives a new
 # function a full processor whatever its memory.
@@ -153,7 +153,8 @@ def _decorate(handler: Handler, standalone: bool) -> LambdaHandler:
     def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         settings = _settings()
         with _observed(settings, name, context.aws_request_id) as (logger, metrics):
-            run = _run(settings, name, event, context if standalone else None, logger, metrics)
+            alone = context if standalone else None
+            run = _run(name, event, alone, settings=settings, logger=logger, metrics=metrics)
 
             def call(event: dict[str, Any], _: Any) -> dict[str, Any]:
                 started = run.clock.now()
@@ -164,17 +165,19 @@ def _decorate(handler: Handler, standalone: bool) -> LambdaHandler:
             if _traced():
                 call.__name__ = name
                 tracer = _tracer(settings.service)
-                return tracer.capture_lambda_handler(call, capture_response=False)(event, context)  # type: ignore[no-any-return]
+                traced = tracer.capture_lambda_handler(call, capture_response=False)
+                return cast("dict[str, Any]", traced(event, context))
             return call(event, context)
 
-    return lambda_handler  # type: ignore[return-value]  # functools.wraps sets __wrapped__
+    return lambda_handler
 
 
 def _run(
-    settings: Settings,
     name: str,
     event: Any,
     standalone: LambdaContext | None,
+    *,
+    settings: Settings,
     logger: Logger,
     metrics: Metrics,
 ) -> Run:
@@ -189,9 +192,7 @@ def _run(
     prefix = f"{settings.service}-{settings.environment}-"
     workflow = (execution.state_machine or name).removeprefix(prefix)
     operation = str(event.get("operation") or workflow)
-    logger.append_keys(
-        execution_id=execution.id, execution_name=execution.name, workflow=workflow, operation=operation
-    )
+    logger.append_keys(execution_id=execution.id, execution_name=execution.name, workflow=workflow, operation=operation)
     metrics.set_default_dimensions(environment=settings.environment, workflow=workflow)
     return Run(
         settings=settings,

@@ -121,13 +121,9 @@ class Cluster:
         try:
             pem = base64.b64decode(authority, validate=True).decode("ascii")
         except ValueError as error:
-            raise ClusterError(
-                f"The certificate authority of {platform.cluster_name} is malformed"
-            ) from error
+            raise ClusterError(f"The certificate authority of {platform.cluster_name} is malformed") from error
         token = OperatorToken(platform.cluster_name, platform.cluster_operator_role_arn, session_name, sts)
-        return cls(
-            KubernetesApi(endpoint, pem, token), namespace=platform.namespace, service=platform.service
-        )
+        return cls(KubernetesApi(endpoint, pem, token), namespace=platform.namespace, service=platform.service)
 
     def deployment(self, colour: Colour) -> DeploymentState | None:
         """The state of `colour`'s Deployment, or None if there is none."""

@@ -32,17 +32,13 @@ SESSION_SECONDS = 900
 """The shortest session that AssumeRole grants, and all that a token can use."""
 
 
-def presign(
-    cluster_name: str, credentials: Credentials, *, endpoint: str, region: str, sts: "STSClient"
-) -> str:
+def presign(cluster_name: str, credentials: Credentials, *, endpoint: str, region: str, sts: "STSClient") -> str:
     """A token for `cluster_name` that speaks for `credentials`.
 
     `endpoint` is the STS endpoint that the API server will call, `sts` any STS client (only its service name
     and event hooks are used; nothing is sent).
     """
-    signer = RequestSigner(
-        sts.meta.service_model.service_id, region, "sts", "v4", credentials, sts.meta.events
-    )
+    signer = RequestSigner(sts.meta.service_model.service_id, region, "sts", "v4", credentials, sts.meta.events)
     url = signer.generate_presigned_url(
         {
             "method": "GET",

@@ -60,9 +60,7 @@ class KubernetesApi:
         Fields of an earlier apply that `body` leaves out are given up, and removed if nobody else owns them
         (https://kubernetes.io/docs/reference/using-api/server-side-apply/).
         """
-        self._request(
-            "PATCH", path, query={"fieldManager": FIELD_MANAGER, "force": "true"}, body=body, kind=APPLY
-        )
+        self._request("PATCH", path, query={"fieldManager": FIELD_MANAGER, "force": "true"}, body=body, kind=APPLY)
 
     def merge(self, path: str, body: Object) -> None:
         """JSON merge patch: sets the fields in `body`, leaves all others and their managers alone."""
@@ -109,9 +107,7 @@ def _pool(server: str, certificate_authority: str) -> "urllib3.PoolManager":
     try:
         context = ssl.create_default_context(cadata=certificate_authority)
     except ssl.SSLError as error:
-        raise ClusterError(
-            f"The cluster's certificate authority is not a PEM certificate: {error}"
-        ) from error
+        raise ClusterError(f"The cluster's certificate authority is not a PEM certificate: {error}") from error
     # Python 3.13 made RFC 5280's optional key identifiers mandatory; the authorities that EKS makes lack
     # them (kubernetes-client/python#2394, awslabs/mcp#3791). Chain, expiry and host name stay verified.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -120,7 +116,8 @@ def _pool(server: str, certificate_authority: str) -> "urllib3.PoolManager":
         timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
         # All four verbs are idempotent. 429 is the API server's fairness queue asking to come back.
         retries=urllib3.Retry(
-            total=3,
+            total=2,
+            other=0,  # a certificate that does not verify will not do so at the next attempt
             backoff_factor=0.2,
             backoff_jitter=0.2,
             retry_after_max=5,

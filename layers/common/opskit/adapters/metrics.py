@@ -116,7 +116,8 @@ class Metrics:
         `period` is the resolution of the metrics in seconds; ALB publishes every 60. Only whole periods
         count: `start` is rounded up and `end` down, so that neither requests from before a change of weights
         nor a minute that is still being counted are read. If no whole period remains, the sample has no
-        datapoints.
+        datapoints. Metrics that CloudWatch has not received yet are missing without a sign other than few
+        `datapoints`, so let some time pass after `end`.
 
         ALB reports a count only for periods in which it is not zero, and nothing while there is no traffic
         (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html);
@@ -172,9 +173,7 @@ class Metrics:
                     alarms = [*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])]
                     found |= {alarm["AlarmName"]: _alarm_state(alarm) for alarm in alarms}
         except (ClientError, BotoCoreError, KeyError) as error:
-            raise MeasurementError(
-                f"The state of {', '.join(wanted)} could not be read: {error!r}"
-            ) from error
+            raise MeasurementError(f"The state of {', '.join(wanted)} could not be read: {error!r}") from error
         if unseen := [name for name in wanted if name not in found]:
             raise MeasurementError(
                 f"CloudWatch returned no alarm named {', '.join(unseen)}: create it, or take it out of "
@@ -204,17 +203,11 @@ class Metrics:
                     identity = result.get("Id", "")
                     # PartialData on a page that has a successor is how CloudWatch says "read on".
                     status[identity] = result.get("StatusCode", "missing")
-                    notes += [
-                        f"{note.get('Code')}: {note.get('Value')}" for note in result.get("Messages", [])
-                    ]
-                    values[identity] |= dict(
-                        zip(result.get("Timestamps", []), result.get("Values", []), strict=True)
-                    )
+                    notes += [f"{note.get('Code')}: {note.get('Value')}" for note in result.get("Messages", [])]
+                    values[identity] |= dict(zip(result.get("Timestamps", []), result.get("Values", []), strict=True))
         except (ClientError, BotoCoreError, KeyError, ValueError) as error:
             raise MeasurementError(f"GetMetricData failed: {error!r}") from error
-        incomplete = {
-            name: status.get(name, "no result") for name in values if status.get(name) != "Complete"
-        }
+        incomplete = {name: status.get(name, "no result") for name in values if status.get(name) != "Complete"}
         if incomplete:
             raise MeasurementError(
                 f"GetMetricData from {start:%H:%M:%S} to {end:%H:%M:%S} was not complete: "
@@ -232,9 +225,7 @@ def whole_periods(start: datetime, end: datetime, period: int) -> tuple[datetime
     (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricStat.html).
     """
     if period not in HIGH_RESOLUTION_PERIODS and (period <= 0 or period % 60):
-        raise ValueError(
-            f"a CloudWatch period is one of {HIGH_RESOLUTION_PERIODS} or a multiple of 60, not {period}"
-        )
+        raise ValueError(f"a CloudWatch period is one of {HIGH_RESOLUTION_PERIODS} or a multiple of 60, not {period}")
     if start.tzinfo is None or end.tzinfo is None:
         raise ValueError("a window's start and end must be aware of their time zone")
     epoch, step = datetime.fromtimestamp(0, UTC), timedelta(seconds=period)
@@ -268,9 +259,7 @@ def target_group_dimension(arn: str) -> str:
     return f"targetgroup/{name}"
 
 
-def _query(
-    metric: tuple[str, str, str], dimensions: "list[DimensionTypeDef]", period: int
-) -> "MetricDataQueryTypeDef":
+def _query(metric: tuple[str, str, str], dimensions: "list[DimensionTypeDef]", period: int) -> "MetricDataQueryTypeDef":
     identity, name, statistic = metric
     return {
         "Id": identity,

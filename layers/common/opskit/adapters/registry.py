@@ -143,9 +143,7 @@ class Registry:
                 details += page["imageDetails"]
         except (ClientError, BotoCoreError):
             return []  # a hint is not worth an error of its own
-        details.sort(
-            key=lambda detail: detail.get("imagePushedAt") or datetime.min.replace(tzinfo=UTC), reverse=True
-        )
+        details.sort(key=lambda detail: detail.get("imagePushedAt") or datetime.min.replace(tzinfo=UTC), reverse=True)
         return [tag for detail in details for tag in detail.get("imageTags", [])][:HINTS]
 
 
@@ -162,15 +160,12 @@ def parse(image: str, repository: str, host: str) -> Reference:
     match = _REFERENCE.fullmatch(image)
     if match is None:
         raise UnknownImageError(
-            f"{image!r} is not an image: give a tag (1.2.3), {repository}:<tag> or "
-            f"{repository}@sha256:<64 hex digits>."
+            f"{image!r} is not an image: give a tag (1.2.3), {repository}:<tag> or {repository}@sha256:<64 hex digits>."
         )
     if match["registry"] not in (None, host):
         raise UnknownImageError(f"{image} is in the registry {match['registry']}; only {host} is allowed.")
     if match["repository"] != repository:
-        raise UnknownImageError(
-            f"{image} is of the repository {match['repository']}; only {repository} is allowed."
-        )
+        raise UnknownImageError(f"{image} is of the repository {match['repository']}; only {repository} is allowed.")
     if not match["tag"] and not match["digest"]:
         raise UnknownImageError(f"{image} names neither a tag nor a digest; add one ({repository}:1.2.3).")
     return Reference(match["tag"], match["digest"])

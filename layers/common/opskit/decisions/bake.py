@@ -1,7 +1,7 @@
 """Whether the new version serves as well as the old one: the judgement of a bake."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from opskit.adapters.balancer import Targets
@@ -145,7 +145,7 @@ def _good(new: TrafficSample | None) -> str:
 
 def _facts(new: TrafficSample | None, old: TrafficSample | None, targets: Targets) -> dict[str, Any]:
     return {
-        "new": asdict(new) if new else None,
-        "old": asdict(old) if old else None,
+        "new": new.as_dict() if new else None,
+        "old": old.as_dict() if old else None,
         "healthy_targets": targets.healthy,
     }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from opskit.clock import moment_of, timestamp
@@ -129,35 +130,39 @@ class _Placed:
     previous: str | None
 
 
-def verify(records: Iterable[StoredRecord], head: Head | None) -> ChainReport:
+def verify(
+    records: Iterable[StoredRecord], head: Head | None, known: Mapping[int, str] = MappingProxyType({})
+) -> ChainReport:
     """Find every record that was changed, removed, moved or put in; `records` in any order, each as found.
 
-    The chain is followed from `head` (None: nothing was ever recorded) down to record 1. Each record vouches
-    for the one before it, so a record that was changed is told by the one after it, and the last by the head.
-    A record that was changed vouches for nothing unless it still agrees with the one before it; one that is
-    gone vouches for nothing. What nothing vouches for is not blamed, since the fault is already named.
+    The chain is followed from `head` (None: nothing was ever recorded) down to record 1: each record vouches for
+    the one before it, the head for the last. Below a record that is gone or was changed, `known` vouches: hashes
+    by place in the chain, as the ledger remembers them; without it, a record that nothing vouches for is taken as
+    it is, so that one fault is not reported twice.
     """
     found, problems = _placed(records)
     doubtful = {problem.key for problem in problems}
     top = head.sequence if head else 0
     for sequence in sorted(number for number in found if number > top):
         detail = f"the chain ends at record {top}"
-        problems += [Problem(Fault.MISPLACED, sequence, p.stored.key, detail) for p in found[sequence]]
+        problems += [Problem(Fault.MISPLACED, sequence, record.stored.key, detail) for record in found[sequence]]
     expected = head.sha256 if head else None
     for sequence in range(top, 0, -1):
-        here = found.get(sequence, [])
+        here, below = found.get(sequence, []), found.get(sequence - 1, [])
         true = next((record for record in here if record.hash == expected), None)
-        faults = _judge(sequence, here, true, expected)
-        # A record that is misplaced or unreadable differs from the chain's of course; once said is enough.
-        problems += [problem for problem in faults if problem.key not in doubtful]
-        witness = true or (here[0] if here else None)
-        expected = witness.previous if witness else None
-        if true is None:
-            # A witness that is itself in doubt: believed where it agrees with what is there, else not.
-            below = {record.hash for record in found.get(sequence - 1, [])}
-            expected = expected if expected in below else None
+        judged = _judge(sequence, here, true, expected)
+        # A record that is misplaced or unreadable differs from the chain's, of course; once said is enough.
+        problems += [problem for problem in judged if problem.key not in doubtful]
+        believed = not judged and not any(record.stored.key in doubtful for record in here)
+        expected = true.previous if true else known.get(sequence - 1) or _claim(here, below, believed=believed)
     problems.sort(key=lambda problem: (problem.sequence is None, problem.sequence or 0, problem.key or ""))
     return ChainReport(sum(map(len, found.values())), tuple(problems))
+
+
+def _claim(here: list[_Placed], below: list[_Placed], *, believed: bool) -> str | None:
+    """What a record that is not vouched for says of the one before it; unless `believed`, only if that agrees."""
+    claim = here[0].previous if here else None
+    return claim if believed or claim in {record.hash for record in below} else None
 
 
 def _judge(sequence: int, here: list[_Placed], true: _Placed | None, expected: str | None) -> list[Problem]:

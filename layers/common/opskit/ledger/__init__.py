@@ -9,7 +9,7 @@ from opskit.clock import Clock
 from opskit.ledger.approvals import Approval, ApprovalError, Approvals, Decision
 from opskit.ledger.live import Live, LiveState, StaleRevisionError, Version
 from opskit.ledger.lock import Holder, Lock
-from opskit.ledger.records import Event, ReleaseRecord, Releases, Started
+from opskit.ledger.records import Event, ReleaseRecord, Releases
 from opskit.ledger.table import Table
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ __all__ = [
     "Lock",
     "ReleaseRecord",
     "StaleRevisionError",
-    "Started",
     "Table",
     "Version",
 ]

@@ -35,7 +35,6 @@ class Approval:
     requested_at: datetime
     expires_at: datetime
     task_token: str = field(repr=False)
-    requested_by: str | None = None
     decision: Decision | None = None
     decided_by: str | None = None
     decided_at: datetime | None = None
@@ -50,7 +49,6 @@ class Approval:
             "requested_at": timestamp(self.requested_at),
             "expires_at": timestamp(self.expires_at),
             "task_token": self.task_token,
-            "requested_by": self.requested_by,
             "decision": self.decision and self.decision.value,
             "decided_by": self.decided_by,
             "decided_at": self.decided_at and timestamp(self.decided_at),
@@ -68,7 +66,6 @@ class Approval:
             requested_at=moment_of(data["requested_at"]),
             expires_at=moment_of(data["expires_at"]),
             task_token=data["task_token"],
-            requested_by=data.get("requested_by"),
             decision=decision and Decision(decision),
             decided_by=data.get("decided_by"),
             decided_at=decided_at and moment_of(decided_at),
@@ -87,16 +84,13 @@ class Approvals(Section):
         image: str,
         digest: str,
         expires_at: datetime,
-        requested_by: str | None = None,
     ) -> Approval:
         """Ask, or ask again with a new token as a retried state does; an answer already given is kept.
 
         Atomic: one write, conditional on there being no answer. Returns the approval as it stands, so that
         a caller who finds it decided can wake the execution itself.
         """
-        approval = Approval(
-            execution_name, image, digest, self._clock.now(), expires_at, task_token, requested_by
-        )
+        approval = Approval(execution_name, image, digest, self._clock.now(), expires_at, task_token)
         item = approval.as_dict() | {"ttl": int((expires_at + _KEPT_AFTER_EXPIRY).timestamp())}
         if self._table.put(_key(execution_name), item, {"decision": None}):
             return approval
@@ -125,15 +119,11 @@ class Approvals(Section):
         decision = Decision(decision)
         asked = self._existing(execution_name)
         if digest is not None and digest != asked.digest:
-            raise ApprovalError(
-                f"{execution_name} asks about {asked.digest}, not {digest}. Nothing was decided."
-            )
+            raise ApprovalError(f"{execution_name} asks about {asked.digest}, not {digest}. Nothing was decided.")
         now = self._clock.now()
         if asked.decision is None:
             if decision is not Decision.EXPIRED and now >= asked.expires_at:
-                raise ApprovalError(
-                    f"the approval of {execution_name} expired at {timestamp(asked.expires_at)}."
-                )
+                raise ApprovalError(f"the approval of {execution_name} expired at {timestamp(asked.expires_at)}.")
             answer = {
                 "decision": decision.value,
                 "decided_by": by,

@@ -117,27 +117,7 @@ class Locks(Section):
                 taken = self._take(item, unchanged, owner, purpose, lease_seconds)
                 if taken:
                     return taken
-        raise LockHeldError(
-            f"the lock changed hands {_ATTEMPTS} times while {_short(owner)} tried to take it."
-        )
-
-    def seize(self, holder: str, *, owner: str, purpose: str, lease_seconds: int) -> Lock | None:
-        """Take the lock from `holder`, whose execution is known to have ended, lease or no lease.
-
-        From then on the fence keeps `holder` from changing anything. None if `holder` does not have the lock.
-        Atomic: the write succeeds only while `holder` has it. Safe to repeat: `owner` gets its lock again.
-        """
-        item = self._table.get(LOCK) or {}
-        if item.get("owner") == holder:
-            unchanged = {"owner": holder, "fence": item["fence"]}
-            taken = self._take(item, unchanged, owner, purpose, lease_seconds)
-            if taken:
-                return taken
-            item = self._table.get(LOCK) or {}
-        if item.get("owner") == owner:
-            lock = Lock(owner, item["fence"], _superseded(item))
-            return lock if self._renew(lock, lease_seconds) else None
-        return None
+        raise LockHeldError(f"the lock changed hands {_ATTEMPTS} times while {_short(owner)} tried to take it.")
 
     def hold(self, lock: Lock, lease_seconds: int) -> None:
         """Confirm that `lock` is still held and let its lease run `lease_seconds` from now.
@@ -151,9 +131,9 @@ class Locks(Section):
     def seize(self, holder: str, owner: str, purpose: str, lease_seconds: int) -> Lock | None:
         """Take the lock over from `holder`, whose execution has ended, whatever is left of its lease.
 
-        None if `holder` does not have the lock: there is nothing to take over. The fence grows, so that a step of
-        the ended execution that is still running can change nothing. Safe to repeat: if `owner` has it already,
-        it gets its lock and fence again. Atomic: the write succeeds only if the item is still as it was read.
+        None if `holder` does not have the lock: there is nothing to take over. The fence grows, so that a step
+        of the ended execution that is still running can change nothing. Safe to repeat: if `owner` has it
+        already, it gets its lock and fence again. Atomic: one write, conditional on the holder's fence.
         """
         for _ in range(_ATTEMPTS):
             item = self._table.get(LOCK) or {}
@@ -164,11 +144,13 @@ class Locks(Section):
                     return lock
             elif found is None or found.owner != holder:
                 return None
-            elif self._take(item, found, owner, purpose, lease_seconds):
-                return Lock(owner, item["fence"] + 1, found)
-        raise LockHeldError(
-            f"the lock changed hands {_ATTEMPTS} times while {_short(owner)} tried to seize it."
-        )
+            else:
+                # Not on the lease: a step of the ended execution may renew it until this very moment.
+                unchanged = {name: item[name] for name in ("owner", "fence")}
+                taken = self._take(item, unchanged, owner, purpose, lease_seconds)
+                if taken:
+                    return taken
+        raise LockHeldError(f"the lock changed hands {_ATTEMPTS} times while {_short(owner)} tried to seize it.")
 
     def release(self, lock: Lock) -> bool:
         """Free the lock; the fence stays. False if `lock` was not held (any more), which changes nothing.

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from opskit.clock import moment_of, timestamp
 from opskit.ledger.table import Item, Section, Write
@@ -64,23 +64,6 @@ class ReleaseRecord:
     events: tuple[Event, ...] = ()
     events_dropped: int = 0
 
-    @classmethod
-    def opening(
-        cls,
-        *,
-        from_colour: str | None = None,
-        to_colour: str | None = None,
-        weights: dict[str, int] | None = None,
-        **fields: Any,
-    ) -> Self:
-        """A record from values as they travel between states; other fields as the constructor takes them."""
-        return cls(
-            from_colour=Colour(from_colour) if from_colour else None,
-            to_colour=Colour(to_colour) if to_colour else None,
-            weights=Weights.from_dict(weights) if weights else None,
-            **fields,
-        )
-
     @property
     def key(self) -> str:
         """The record's sort key."""
@@ -94,10 +77,6 @@ class ReleaseRecord:
     def key_of(started_at: datetime, execution_name: str) -> str:
         """The sort key of the record of an execution; the order of keys is the order of starts."""
         return f"{_PREFIX}{timestamp(started_at)}#{execution_name}"
-
-    def has_event(self, what: str) -> bool:
-        """Whether an event of these words happened."""
-        return any(event.what == what for event in self.events)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, `key` among them; moments as `opskit.clock.timestamp` writes them."""
@@ -113,20 +92,6 @@ class ReleaseRecord:
                 if data.get(field.name) is not None
             }
         )
-
-
-class Started(Protocol):
-    """What tells a record: the name and the start of its execution, as `opskit.step.Execution` has them."""
-
-    @property
-    def name(self) -> str:
-        """The execution's name."""
-        ...
-
-    @property
-    def started_at(self) -> datetime:
-        """The execution's start, aware."""
-        ...
 
 
 _MUTABLE = frozenset(field.name for field in fields(ReleaseRecord)) - {
@@ -167,9 +132,7 @@ class Releases(Section):
         """
         unknown = changes.keys() - _MUTABLE
         if unknown:
-            raise TypeError(
-                f"{', '.join(sorted(unknown))} cannot be changed; {', '.join(sorted(_MUTABLE))} can"
-            )
+            raise TypeError(f"{', '.join(sorted(unknown))} cannot be changed; {', '.join(sorted(_MUTABLE))} can")
         plain = {name: _plain(value) for name, value in changes.items()}
         if event is None:
             written = self._table.update(key, {"sk": key}, changes=plain)
@@ -179,40 +142,13 @@ class Releases(Section):
         if not written:
             raise _missing(key)
 
-    def add_event(self, of: Started | str, what: str, facts: dict[str, Any] | None = None) -> None:
-        """Append an event to the record of an execution, or with a key. See `update_record`."""
-        self.update_record(_key(of), what, facts)
-
-    def intend_weights(self, of: Started | str, weights: dict[str, int]) -> ReleaseRecord:
-        """Note the weights that are about to be written, and return the record with those confirmed last.
-
-        Atomic: one write; the record is read after it. Safe to repeat. Raises like `update_record`.
-        """
-        key = _key(of)
-        self.update_record(key, intent=Weights.from_dict(weights))
-        return ReleaseRecord.from_dict(self._table.get(key) or {})
-
-    def confirm_weights(self, of: Started | str, weights: dict[str, int]) -> None:
-        """Note the weights that the balancer has read back; the intent is thereby done.
-
-        Atomic: one write. Repeating it repeats the event. Raises like `update_record`.
-        """
-        confirmed = Weights.from_dict(weights)
-        facts = {"weights": confirmed.as_dict()}
-        self.update_record(_key(of), "weights confirmed", facts, weights=confirmed, intent=None)
-
-    def close_record(
-        self, key: str, outcome: str, reason: str, *, repair: bool = False, **facts: Any
-    ) -> bool:
+    def close_record(self, key: str, outcome: str, reason: str, *, repair: bool = False, **facts: Any) -> bool:
         """End a record with its outcome. The first to close it wins; True if that is this call.
 
-        With `repair` an outcome already given is replaced, and the event says which. `facts` that are fields of
-        a record (`evidence`, `weights`, …) are set, the others go into the event. Atomic: one write, conditional
-        on there being no outcome, or on the one that was read. Safe to repeat.
+        With `repair` an outcome already given is replaced, and the event, which holds `facts`, says which. Atomic:
+        one write, conditional on there being no outcome, or on the one that was read. Safe to repeat.
         Raises LookupError if there is no such record.
         """
-        fields_set = {name: _plain(value) for name, value in facts.items() if name in _MUTABLE}
-        others = {name: value for name, value in facts.items() if name not in _MUTABLE}
         while True:
             before = self._table.get(key)
             if before is None:
@@ -222,12 +158,8 @@ class Releases(Section):
                 return False
             now = self._clock.now()
             replaced = {"replaces": former} if former else {}
-            entry = Event(now, "closed", {"outcome": outcome, "reason": reason} | replaced | others)
-            changes = fields_set | {
-                "outcome": outcome,
-                "outcome_reason": reason,
-                "ended_at": timestamp(now),
-            }
+            entry = Event(now, "closed", {"outcome": outcome, "reason": reason} | replaced | facts)
+            changes = {"outcome": outcome, "outcome_reason": reason, "ended_at": timestamp(now)}
             if self._append(key, {"outcome": former}, changes, entry, MAX_EVENTS):
                 return True
 
@@ -246,10 +178,6 @@ class Releases(Section):
         return self._table.update(
             key, condition, changes=changes, append={"events": [entry.as_dict()]}, shorter={"events": bound}
         ) or self._table.update(key, condition, changes=changes, add={"events_dropped": 1})
-
-
-def _key(of: Started | str) -> str:
-    return of if isinstance(of, str) else ReleaseRecord.key_of(of.started_at, of.name)
 
 
 def _pointer(execution_name: str) -> str:

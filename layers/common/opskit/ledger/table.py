@@ -5,6 +5,7 @@ Values are str, bool, int, float, bytes, None, and lists and dicts of these. At 
 the value is None.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from opskit import clients
 from opskit.clock import Clock
+from opskit.errors import UnavailableError
 
 if TYPE_CHECKING:
     from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -38,9 +40,7 @@ class Write:
 class Table:
     """One partition of the table: all that belongs to one service in one environment."""
 
-    def __init__(
-        self, name: str, service: str, environment: str, client: "DynamoDBClient | None" = None
-    ) -> None:
+    def __init__(self, name: str, service: str, environment: str, client: "DynamoDBClient | None" = None) -> None:
         self.name = name
         self.partition = f"{service}#{environment}"
         self._given = client
@@ -55,15 +55,15 @@ class Table:
         answer = self.client.get_item(TableName=self.name, Key=self._key(sk), ConsistentRead=True)
         return self._load(answer["Item"]) if "Item" in answer else None
 
-    def newest(self, prefix: str, limit: int) -> Iterator[Item]:
-        """Up to `limit` items whose sort key begins with `prefix`, from the last sort key down."""
+    def newest(self, prefix: str, limit: int | None = None) -> Iterator[Item]:
+        """The items whose sort key begins with `prefix`, from the last sort key down; at most `limit`."""
         pages = self.client.get_paginator("query").paginate(
             TableName=self.name,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
             ExpressionAttributeValues={":pk": {"S": self.partition}, ":prefix": {"S": prefix}},
             ScanIndexForward=False,
             ConsistentRead=True,
-            PaginationConfig={"MaxItems": limit, "PageSize": limit},
+            PaginationConfig={"MaxItems": limit, "PageSize": limit} if limit else {},
         )
         return (self._load(item) for page in pages for item in page["Items"])
 
@@ -114,8 +114,10 @@ class Table:
                 failed = tuple(place for place, code in enumerate(codes) if code == _CONDITION_FAILED)
                 if failed:
                     return failed
-                if _CONFLICT not in codes or attempt == _TRANSACTION_ATTEMPTS:
+                if _CONFLICT not in codes:
                     raise
+                if attempt == _TRANSACTION_ATTEMPTS:
+                    raise UnavailableError(f"others kept writing to {self.name}: {error}") from error
             else:
                 break
         return ()
@@ -130,12 +132,8 @@ class Table:
     def _transaction_item(self, write: Write) -> "TransactWriteItemTypeDef":
         arguments = {"TableName": self.name} | _Expression(self).condition(write.condition).arguments()
         if write.item is None:
-            return cast(
-                "TransactWriteItemTypeDef", {"ConditionCheck": arguments | {"Key": self._key(write.sk)}}
-            )
-        return cast(
-            "TransactWriteItemTypeDef", {"Put": arguments | {"Item": self._dump(write.sk, write.item)}}
-        )
+            return cast("TransactWriteItemTypeDef", {"ConditionCheck": arguments | {"Key": self._key(write.sk)}})
+        return cast("TransactWriteItemTypeDef", {"Put": arguments | {"Item": self._dump(write.sk, write.item)}})
 
     def _key(self, sk: str) -> Any:
         return {"pk": {"S": self.partition}, "sk": {"S": sk}}
@@ -196,14 +194,8 @@ class _Expression:
             self._texts["ConditionExpression"] = " AND ".join(terms)
         return self
 
-    def update(
-        self, changes: Item, append: Mapping[str, Sequence[Item]], add: Mapping[str, int]
-    ) -> "_Expression":
-        sets = [
-            f"{self._name(name)} = {self._value(value)}"
-            for name, value in changes.items()
-            if value is not None
-        ]
+    def update(self, changes: Item, append: Mapping[str, Sequence[Item]], add: Mapping[str, int]) -> "_Expression":
+        sets = [f"{self._name(name)} = {self._value(value)}" for name, value in changes.items() if value is not None]
         sets += [
             f"{self._name(name)} = list_append({self._name(name)}, {self._value(list(items))})"
             for name, items in append.items()
@@ -211,9 +203,7 @@ class _Expression:
         removes = [self._name(name) for name, value in changes.items() if value is None]
         adds = [f"{self._name(name)} {self._value(number)}" for name, number in add.items()]
         clauses = (("SET", sets), ("REMOVE", removes), ("ADD", adds))
-        self._texts["UpdateExpression"] = " ".join(
-            f"{verb} {', '.join(terms)}" for verb, terms in clauses if terms
-        )
+        self._texts["UpdateExpression"] = " ".join(f"{verb} {', '.join(terms)}" for verb, terms in clauses if terms)
         return self
 
     def arguments(self) -> dict[str, Any]:
@@ -233,6 +223,8 @@ class _Expression:
 def _decimal(value: Any) -> Any:
     """`value` with every float as a Decimal, the only fraction that the serializer takes."""
     if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is no number that DynamoDB takes")
         return Decimal(repr(value))
     if isinstance(value, Mapping):
         return {key: _decimal(item) for key, item in value.items()}

@@ -1,0 +1,90 @@
+# Needs Python 3.11 or newer (with venv), make and git. `make` alone lists the targets.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL: setup demo test
+
+PYTHON ?=
+export PYTHON
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+# What the tools would otherwise ask the network, the user's AWS account, or their makers.
+export SAM_CLI_TELEMETRY := 0
+export AWS_EC2_METADATA_DISABLED := true
+export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
+
+.PHONY: help setup demo up down test test-unit test-contract test-sandbox test-workflow bench-release
+.PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
+.PHONY: setup-checkov lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Create or update the virtual environments
+	@sh scripts/setup.sh dev sam
+
+setup-checkov:
+	@sh scripts/setup.sh checkov
+
+demo: setup ## Run the whole story on this machine, without an AWS account
+	@$(BIN)/python -m sandbox.demo
+
+up: setup ## Start a sandbox and leave it running
+	@$(BIN)/ops sandbox up
+
+down: ## Stop the sandbox and remove what it left
+	@if [ -x $(BIN)/ops ]; then $(BIN)/ops sandbox down; else echo "nothing is installed, so nothing runs"; fi
+
+test: check ## Everything that is checked and tested
+	@$(PYTEST)
+
+test-unit: setup ## Decisions and handlers, without a sandbox
+	@$(PYTEST) tests/unit
+
+test-contract: setup ## Template, state machines, schemas and events agree
+	@$(PYTEST) tests/contract
+
+test-sandbox: setup ## The sandbox does what AWS does
+	@$(PYTEST) tests/sandbox
+
+test-workflow: setup ## The workflows, in a sandbox, under load
+	@$(PYTEST) tests/workflow
+
+bench-release: setup ## 100 switches under load; writes out/bench/release.json
+	@$(BIN)/python -m sandbox.bench.release
+
+check: setup setup-checkov ## Formatting, types, and the linters of the template and state machines
+	@$(MAKE) --no-print-directory -j2 check-policy check-sam check-code check-types check-template \
+		check-statemachines
+	@echo "check: no problems"
+
+check-code:
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+
+check-types:
+	@$(BIN)/mypy --no-error-summary
+
+check-template:
+	@$(BIN)/cfn-lint template.yaml
+
+check-sam:
+	@.venv-sam/bin/sam validate --lint --region us-east-1 >/dev/null
+
+check-statemachines:
+	@$(BIN)/python scripts/lint_statemachines.py statemachines/*.asl.json
+
+check-policy:
+	@.venv-checkov/bin/checkov --config-file .checkov.yaml
+
+format: setup ## Format the Python code
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+lock: setup ## Resolve requirements/*.in again (UPGRADE=--upgrade takes newer releases)
+	@sh scripts/lock.sh $(UPGRADE)
+
+clean: down ## Take the sandbox down and remove everything that is generated
+	@rm -rf .venv .venv-* .sandbox .aws-sam .build out .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,129 @@
+"""`ops abort`: stop what is running and see that the repair has made things whole."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.commands.run import Reason
+from cli.executions import Execution, describe, find, running, stop
+from cli.exits import ExitCode, Failure
+from cli.options import Context, command
+from cli.output import facts
+
+if TYPE_CHECKING:
+    from opskit.ledger import ReleaseRecord
+    from opskit.traffic import Weights
+
+# The rule on status changes starts the repair within seconds; it restores weights, scales down, records.
+REPAIR_SECONDS = 120.0
+POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """What is left of a stopped execution once its lock is free, or as far as it got in the time."""
+
+    execution: Execution
+    record: "ReleaseRecord | None"
+    weights: "Weights | None"
+    lock_free: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """The `--json` form."""
+        return self.execution.as_dict() | {
+            "lock_free": self.lock_free,
+            "weights": self.weights and self.weights.as_dict(),
+            "recorded": self.record and self.record.as_dict(),
+        }
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    command(app, "abort")(abort)
+
+
+def abort(
+    context: Context,
+    execution: Annotated[
+        str | None,
+        typer.Argument(metavar="[EXECUTION]", help="Name or ARN; by default the one that is running."),
+    ] = None,
+    reason: Reason = None,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", metavar="SECONDS", min=1, help="Wait at most this long for the repair."),
+    ] = REPAIR_SECONDS,
+) -> ExitCode:
+    """Stop a running release or rollback at once.
+
+    Waits until traffic is whole and the lock is free.
+    All traffic goes back to the recorded live colour; pods that the stopped release started are removed.
+    """
+    found = describe(context.session, execution) if execution else current(context)
+    if found is None:
+        raise Failure(ExitCode.UNREACHABLE, "NothingRunning", "nothing is running, so there is nothing to abort")
+    return stop_and_report(context, found, reason or "stopped with ops abort", timeout)
+
+
+def current(context: Context) -> Execution | None:
+    """The running execution: the lock's holder, else the only one under way; None if none runs.
+
+    Raises `Failure` where several run and none of them holds the lock.
+    """
+    holder = context.session.ledger.holder()
+    if holder is not None:
+        execution = find(context.session, holder.owner.partition("#")[0])
+        if execution is not None and execution.running:
+            return execution
+    arns = running(context.session)
+    if len(arns) > 1:
+        names = ", ".join(arn.rpartition(":")[2] for arn in arns)
+        raise Failure(ExitCode.USAGE, "Ambiguous", f"several executions run: {names}; name one")
+    return describe(context.session, arns[0]) if arns else None
+
+
+def stop_and_report(context: Context, execution: Execution, reason: str, timeout: float) -> ExitCode:
+    """Stop `execution`, wait until the repair is done, and tell what is left."""
+    by = context.session.caller["arn"]
+    if not execution.running:
+        raise Failure(
+            ExitCode.REFUSED,
+            "NotRunning",
+            f"{execution.name} is not running: it ended {execution.outcome}"
+            f"{': ' + execution.reason if execution.reason else ''}",
+        )
+    stop(context.session, execution, f"{reason} (by {by})")
+    context.output.say(f"{execution.operation} {execution.name} stopped; waiting for the repair", "bold")
+    after = _await_repair(context, execution, timeout)
+    context.output.result(after.as_dict(), lambda console: facts(console, _facts(after)))
+    if not after.execution.running and after.execution.status != "ABORTED":
+        context.output.say(f"it had ended {after.execution.outcome} before it could be stopped", "yellow")
+    return ExitCode.SUCCESS if after.lock_free else ExitCode.TIMED_OUT
+
+
+def _await_repair(context: Context, execution: Execution, timeout: float) -> Aftermath:
+    session = context.session
+    deadline = time.monotonic() + timeout
+    while True:
+        holder = session.ledger.holder()
+        # The repair takes the lock over under a name that begins with the execution's.
+        free = holder is None or holder.owner.partition("#")[0] != execution.arn
+        record = session.ledger.record_of(execution.name)
+        if (free and (record is None or record.outcome)) or time.monotonic() >= deadline:
+            return Aftermath(describe(session, execution.arn), record, session.balancer.weights(), free)
+        time.sleep(POLL_SECONDS)
+
+
+def _facts(after: Aftermath) -> list[tuple[str, Any]]:
+    record = after.record
+    waited = "free" if after.lock_free else "still held: the repair has not ended; see `ops status`"
+    return [
+        ("execution", after.execution.name),
+        ("status", after.execution.status),
+        ("outcome", record.outcome if record else after.execution.outcome),
+        ("because", record.outcome_reason if record else after.execution.reason),
+        ("weights", after.weights and f"blue {after.weights.blue} / green {after.weights.green}"),
+        ("lock", waited),
+    ]

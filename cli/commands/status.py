@@ -1,0 +1,204 @@
+"""`ops status`: what is live, what runs, who holds the lock, what waits for a decision."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cli.commands.decide import pending
+from cli.executions import History, describe, running
+from cli.exits import ExitCode, Failure
+from cli.failures import explain
+from cli.options import Context, command
+from cli.output import brief, elapsed, facts, moment, short_image
+from cli.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    command(app, "status")(status)
+
+
+def status(context: Context) -> ExitCode:
+    """Show what is live, what runs, what waits.
+
+    What could not be read is shown as such, and the exit code then is not 0.
+    """
+    session = context.session
+    # One read that must work: without it, every part would fail for the same reason.
+    live = session.ledger.live()
+    problems: list[Failure] = []
+
+    def part(read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except Exception as error:
+            failure = explain(error, session)
+            if failure is None:
+                raise
+            problems.append(failure)
+            return {"unreadable": failure.message}
+
+    document = {
+        "service": session.service,
+        "environment": session.environment,
+        "live": live.as_dict() if live else None,
+        "traffic": part(lambda: _traffic(context, live)),
+        "targets": part(lambda: _targets(context)),
+        "lock": part(lambda: _lock(context)),
+        "running": part(lambda: _running(context)),
+        "approvals": part(lambda: _approvals(context)),
+        "last": part(lambda: _last(context)),
+    }
+    context.output.result(document, lambda console: _show(console, document))
+    return problems[0].code if problems else ExitCode.SUCCESS
+
+
+def _traffic(context: Context, live: Any) -> dict[str, Any]:
+    """Weights as the balancer has them and as the last operation recorded them."""
+    weights = context.session.balancer.weights()
+    latest = next(iter(context.session.ledger.history(1)), None)
+    under_way = latest is not None and latest.outcome is None
+    recorded = latest.weights if latest and under_way else None
+    intent = latest.intent if latest and under_way else None
+    if recorded is None and live is not None:
+        recorded = type(weights).all_to(live.colour)
+    return {
+        "balancer": weights.as_dict(),
+        "recorded": recorded and recorded.as_dict(),
+        "intent": intent and intent.as_dict(),
+        "agree": recorded is None or weights in (recorded, intent),
+    }
+
+
+def _targets(context: Context) -> dict[str, Any]:
+    from opskit.traffic import Colour  # noqa: PLC0415 - not needed for --help
+
+    return {colour.value: context.session.balancer.targets(colour).as_dict() for colour in Colour}
+
+
+def _lock(context: Context) -> dict[str, Any] | None:
+    holder = context.session.ledger.holder()
+    return holder.as_dict() if holder else None
+
+
+def _running(context: Context) -> list[dict[str, Any]]:
+    found = []
+    for arn in running(context.session):
+        execution = describe(context.session, arn)
+        progress = Progress()
+        progress.feed(History(context.session, arn).new_events())
+        line = progress.current
+        found.append(
+            {
+                "execution": execution.name,
+                "operation": execution.operation,
+                "image": execution.input.get("image"),
+                "requested_by": execution.input.get("requested_by"),
+                "state": line.state if line else None,
+                "doing": line.reason if line else None,
+                "seconds": round((datetime.now(UTC) - execution.started).total_seconds(), 1),
+            }
+        )
+    return found
+
+
+def _approvals(context: Context) -> list[dict[str, Any]]:
+    # The task token is a capability: whoever has it can answer, so it is not shown.
+    return [{k: v for k, v in a.as_dict().items() if k != "task_token"} for a in pending(context)]
+
+
+def _last(context: Context) -> dict[str, Any] | None:
+    ended = (record for record in context.session.ledger.history(5) if record.outcome)
+    record = next(ended, None)
+    if record is None:
+        return None
+    told = record.as_dict()
+    names = ("execution_name", "operation", "image", "outcome", "outcome_reason", "started_at", "ended_at")
+    return {name: told[name] for name in names}
+
+
+def _show(console: "Console", told: dict[str, Any]) -> None:
+    live = told["live"]
+    rows: list[tuple[str, Any]] = [("service", f"{told['service']} in {told['environment']}")]
+    if live:
+        rows.append(("live", f"{live['colour']}  {short_image(live['image'])}  since {moment(live['at'])}"))
+        previous = live["previous"]
+        rows.append(("before", f"{previous['colour']}  {short_image(previous['image'])}" if previous else None))
+    else:
+        rows.append(("live", "nothing recorded yet"))
+    rows.append(("traffic", _traffic_words(told["traffic"])))
+    for colour, targets in _parts(told["targets"], "targets", rows).items():
+        rows.append((f"{colour} targets", _target_words(targets)))
+    rows.append(("lock", _lock_words(told["lock"])))
+    rows += [("running", _running_words(run)) for run in _list(told["running"], "running", rows)]
+    rows += [
+        ("approval", f"{a['execution_name']} asks to release {short_image(a['image'])} ({a['digest']}) "
+         f"until {moment(a['expires_at'])}: ops approve | ops reject")
+        for a in _list(told["approvals"], "approval", rows)
+    ]  # fmt: skip
+    last = told["last"]
+    rows.append(("last", _last_words(last) if last else "no release yet"))
+    facts(console, rows)
+
+
+def _parts(value: dict[str, Any], name: str, rows: list[tuple[str, Any]]) -> dict[str, Any]:
+    if "unreadable" in value:
+        rows.append((name, f"unreadable: {value['unreadable']}"))
+        return {}
+    return value
+
+
+def _list(value: Any, name: str, rows: list[tuple[str, Any]]) -> list[dict[str, Any]]:
+    if isinstance(value, dict):
+        _parts(value, name, rows)
+        return []
+    return list(value)
+
+
+def _traffic_words(traffic: dict[str, Any]) -> str:
+    if "unreadable" in traffic:
+        return f"unreadable: {traffic['unreadable']}"
+    words = _weights(traffic["balancer"])
+    if traffic["agree"]:
+        return words
+    return f"{words}  DIFFERS from what is recorded ({_weights(traffic['recorded'])})"
+
+
+def _weights(weights: dict[str, int]) -> str:
+    return f"blue {weights['blue']} / green {weights['green']}"
+
+
+def _target_words(targets: dict[str, Any]) -> str:
+    if targets["total"] == 0:
+        return "none"
+    states = ("healthy", "unhealthy", "initial", "draining", "unused")
+    words = ", ".join(f"{targets[state]} {state}" for state in states if targets[state])
+    return f"{words}  ({'; '.join(targets['reasons'])})" if targets["reasons"] else words
+
+
+def _lock_words(lock: dict[str, Any] | None) -> str:
+    if lock is None:
+        return "free"
+    if "unreadable" in lock:
+        return f"unreadable: {lock['unreadable']}"
+    lease = "lease ran out" if lock["expired"] else "lease until"
+    owner = lock["owner"].rpartition(":")[2]
+    since = f"since {moment(lock['acquired_at'])}, {lease} {moment(lock['lease_until'])}"
+    return f"{owner} for {brief(lock['purpose'])} {since}"
+
+
+def _running_words(run: dict[str, Any]) -> str:
+    words = f"{run['execution']}  {run['state'] or 'starting'}  for {elapsed(run['seconds'])}"
+    return f"{words}  {brief(run['doing'])}" if run["doing"] else words
+
+
+def _last_words(last: dict[str, Any]) -> str:
+    if "unreadable" in last:
+        return f"unreadable: {last['unreadable']}"
+    words = f"{last['execution_name']}  {last['outcome']}  {moment(last['ended_at'])}"
+    return f"{words}  {brief(last['outcome_reason'])}" if last["outcome_reason"] else words

@@ -1,0 +1,53 @@
+"""Exit codes of `ops`, and which failure ends in which."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a script may rely on; `ops --help` lists them from `MEANINGS`."""
+
+    SUCCESS = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    UNREACHABLE = 4
+    TIMED_OUT = 5
+    INTERRUPTED = 130
+
+
+MEANINGS = {
+    ExitCode.SUCCESS: "done, or nothing to do",
+    ExitCode.FAILED: "the release failed, was rolled back, rejected or aborted",
+    ExitCode.USAGE: "wrong usage or bad input",
+    ExitCode.REFUSED: "refused: lock held, alarm firing, drift, already decided",
+    ExitCode.UNREACHABLE: "not found, unknown environment, no credentials or access, endpoint unreachable",
+    ExitCode.TIMED_OUT: "timed out waiting; the execution goes on",
+    ExitCode.INTERRUPTED: "Ctrl-C; the execution goes on",
+}
+
+# The names are those of opskit.errors, as Step Functions reports them.
+_BY_ERROR = {
+    "InvalidInputError": ExitCode.USAGE,
+    "UnknownImageError": ExitCode.USAGE,
+    "LockHeldError": ExitCode.REFUSED,
+    "ReleaseRefusedError": ExitCode.REFUSED,
+    "ApprovalError": ExitCode.REFUSED,
+}
+
+
+def exit_code_of(error_name: str) -> ExitCode:
+    """The exit code for an execution that failed with `error_name` (`error` of DescribeExecution)."""
+    return _BY_ERROR.get(error_name, ExitCode.FAILED)
+
+
+class Failure(Exception):  # noqa: N818 - not a defect: an end of the command that it explains to its user
+    """The command cannot do what it was asked; `message` says why and what to do about it.
+
+    `name` is the machine-readable kind in `--json` output.
+    """
+
+    def __init__(self, code: ExitCode, name: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.name = name
+        self.message = message

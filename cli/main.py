@@ -1,0 +1,59 @@
+"""`ops`: release, watch, decide, roll back, look. See `ops --help`."""
+
+import inspect
+from typing import Annotated, Any
+
+import typer
+
+from cli.commands import abort, decide, history, release, rollback, status, watch
+from cli.exits import MEANINGS
+from cli.options import global_parameters, set_signature
+from cli.sandbox import app as sandbox_app
+from cli.session import Choices
+
+HELP = "Release a service blue-green on AWS, or in the sandbox, and see what is going on."
+EXIT_CODES = "\n".join(["Exit codes:", "", "\b", *(f"{code:>3}  {MEANINGS[code]}" for code in MEANINGS)])
+
+# Plain help and errors: rich's would cost a quarter of a second at every start.
+app = typer.Typer(
+    name="ops",
+    help=f"{HELP}\n\n{EXIT_CODES}",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - reads the file system
+
+        typer.echo(version("detection-ops"))
+        raise typer.Exit
+
+
+def _globals(ctx: typer.Context, **given: Any) -> None:
+    given.pop("version", None)
+    ctx.obj = Choices(**given)
+
+
+_VERSION = inspect.Parameter(
+    "version",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ],
+)
+_CTX = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+set_signature(_globals, [_CTX, *global_parameters(hidden=False), _VERSION])
+app.callback()(_globals)
+
+for module in (release, watch, status, history, decide, rollback, abort):
+    module.register(app)
+app.add_typer(sandbox_app, name="sandbox")
+
+
+def main() -> None:
+    """Entry point of the `ops` script."""
+    app()

@@ -1,0 +1,100 @@
+"""The global options, taken before or after the subcommand, and the decorator that gives every command both.
+
+A command is a function of a `Context` and its own options; it returns an `ExitCode`. The decorator adds the
+global options to its signature, runs it, and turns every expected failure into a sentence and an exit code.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Concatenate, ParamSpec
+
+import typer
+
+from cli.exits import ExitCode, Failure
+from cli.failures import explain
+from cli.output import Output
+from cli.session import Choices, Session
+
+P = ParamSpec("P")
+
+EPILOG = "The options of `ops` itself (--environment, --json, --sandbox, ...) may be given here as well."
+
+_GLOBAL: dict[str, tuple[Any, tuple[str, ...], str]] = {
+    "service": (str | None, ("--service",), "Service. [env: OPS_SERVICE; default: detection-api]"),
+    "environment": (str | None, ("--environment", "-e"), "Environment. [env: OPS_ENVIRONMENT; default: dev]"),
+    "profile": (str | None, ("--profile",), "AWS profile. [env: AWS_PROFILE]"),
+    "region": (str | None, ("--region",), "AWS region. [env: AWS_REGION]"),
+    "as_json": (bool | None, ("--json",), "Print the result as one JSON document; progress goes to stderr."),
+    "sandbox": (bool | None, ("--sandbox",), "Work on the running sandbox. [env: OPS_SANDBOX=1]"),
+}
+
+
+def global_parameters(*, hidden: bool) -> list[inspect.Parameter]:
+    """The global options as parameters of a function that Typer reads; all default to None."""
+    return [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[kind, typer.Option(*flags, help=text, hidden=hidden, show_default=False)],
+        )
+        for name, (kind, flags, text) in _GLOBAL.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every command gets: where to work and where to print."""
+
+    session: Session
+    output: Output
+
+
+def command(
+    app: typer.Typer, name: str
+) -> Callable[[Callable[Concatenate[Context, P], ExitCode]], Callable[..., None]]:
+    """Register a function as `ops <name>`; its docstring is the help text."""
+
+    def register(function: Callable[Concatenate[Context, P], ExitCode]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(ctx: typer.Context, *args: Any, **given: Any) -> None:
+            choices = Choices(**{key: given.pop(key) for key in _GLOBAL}).over(ctx.obj)
+            raise typer.Exit(int(_run(function, choices, args, given)))
+
+        own = list(inspect.signature(function).parameters.values())[1:]
+        first = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        parameters = [first, *own, *global_parameters(hidden=True)]
+        set_signature(run, parameters)
+        app.command(name, epilog=EPILOG)(run)
+        return run
+
+    return register
+
+
+def set_signature(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> None:
+    """Give `function` the signature that Typer is to read."""
+    # Typer reads both: inspect.signature for the order and defaults, __annotations__ for the types.
+    function.__dict__.pop("__wrapped__", None)
+    function.__dict__["__signature__"] = inspect.Signature(parameters)
+    function.__annotations__ = {p.name: p.annotation for p in parameters}
+
+
+def _run(function: Callable[..., ExitCode], choices: Choices, args: tuple[Any, ...], given: Any) -> ExitCode:
+    output = Output(as_json=bool(choices.as_json))
+    session: Session | None = None
+    try:
+        session = Session(choices)
+        return function(Context(session, output), *args, **given)
+    except KeyboardInterrupt:
+        # Where a command is between two steps of its own; `follow` has better words for the long wait.
+        message = "interrupted; what was started goes on: see `ops status`"
+        output.failure(Failure(ExitCode.INTERRUPTED, "Interrupted", message))
+        return ExitCode.INTERRUPTED
+    except Exception as error:
+        failure = explain(error, session)
+        if failure is None:
+            raise
+        output.failure(failure)
+        return failure.code

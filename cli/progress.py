@@ -1,0 +1,338 @@
+"""The history of an execution, folded into one line per state.
+
+Pure: events in (the shape of Step Functions' GetExecutionHistory), lines out. States that only steer (Choice,
+Pass, Succeed, Fail) make no line. A Wait makes none either: its time belongs to the state after it. Visits to
+a state that answers WAIT or INCONCLUSIVE, as the check of a poll loop does, are folded into one line.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+_VISIBLE = frozenset({"Task", "Map", "Parallel"})
+_CONTAINERS = frozenset({"Map", "Parallel"})
+_ENDINGS = {
+    "ExecutionSucceeded": "SUCCEEDED",
+    "ExecutionFailed": "FAILED",
+    "ExecutionTimedOut": "TIMED_OUT",
+    "ExecutionAborted": "ABORTED",
+}
+_OUTCOMES = frozenset({"PASS", "FAIL", "INCONCLUSIVE", "WAIT"})
+_AGAIN = frozenset({"WAIT", "INCONCLUSIVE"})
+# One attempt of a task that came to nothing; what follows (a retry, a Catch, the end) is another event.
+_ATTEMPT_FAILED = (
+    "TaskFailed",
+    "TaskTimedOut",
+    "TaskStartFailed",
+    "TaskSubmitFailed",
+    "LambdaFunctionFailed",
+    "LambdaFunctionTimedOut",
+    "LambdaFunctionStartFailed",
+    "LambdaFunctionScheduleFailed",
+    "EvaluationFailed",
+)
+_ATTEMPT_SUCCEEDED = ("TaskSucceeded", "LambdaFunctionSucceeded")
+
+
+class Status(StrEnum):
+    """Where a state is: under way, waiting for a person's decision, or done in one of four ways."""
+
+    RUNNING = "running"
+    DECISION = "decision"
+    DONE = "done"
+    WAITING = "waiting"
+    FAILED = "failed"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One state, or one poll loop. `total`: seconds from the execution's start to its last event."""
+
+    state: str
+    status: Status
+    started: datetime
+    total: float
+    seconds: float = 0.0
+    visits: int = 1
+    attempts: int = 1
+    outcome: str = ""
+    reason: str = ""
+    pause: str = ""
+    """Name of the Wait state that the execution is in, if it is in one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the execution ended: a status of DescribeExecution, and its output or its error and cause."""
+
+    status: str
+    total: float
+    output: Any = None
+    error: str = ""
+    cause: str = ""
+
+
+@dataclass(slots=True)
+class _Visit:
+    name: str
+    kind: str
+    started: datetime
+    attempts: int = 0
+    decision: bool = False
+    error: str = ""
+    succeeded: bool = False
+    result: Any = None
+    carried: Any = None
+    """Verdict that came in with the state's input: not its own when it comes out again."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Feed it events in order, in any portions; it returns the lines that are final.
+
+    `ending` is set once the execution has ended; later events are ignored.
+    """
+
+    started: datetime | None = None
+    ending: Ending | None = None
+    _open: list[_Visit] = field(default_factory=list)
+    _of_event: dict[int, _Visit] = field(default_factory=dict)
+    _held: dict[str, Line] = field(default_factory=dict)
+    _pause: tuple[str, datetime] | None = None
+    _paused_since: datetime | None = None
+    _last: str = ""
+    _said: list[str] = field(default_factory=list)
+    _now: datetime | None = None
+
+    def feed(self, events: Iterable[Mapping[str, Any]]) -> list[Line]:
+        """Take in `events`; return the lines that became final by them, in order."""
+        lines: list[Line] = []
+        for event in events:
+            if self.ending is None:
+                lines += self._take(event)
+        return lines
+
+    @property
+    def current(self) -> Line | None:
+        """The line under way: the newest open state, or a poll loop between two checks."""
+        if self.ending is not None or self.started is None or self._now is None:
+            return None
+        pause = self._pause[0] if self._pause else ""
+        if self._open:
+            visit = next((v for v in reversed(self._open) if v.kind not in _CONTAINERS), self._open[-1])
+            held = self._held.get(visit.name)
+            status = Status.DECISION if visit.decision else Status.RUNNING
+            line = Line(visit.name, status, visit.started, self._total(self._now), attempts=max(1, visit.attempts))
+            line = replace(line, reason=visit.error)
+            if held:
+                line = replace(line, started=held.started, visits=held.visits + 1, reason=line.reason or held.reason)
+            return replace(line, pause=pause)
+        if self._held:
+            return replace(next(reversed(self._held.values())), pause=pause)
+        if self._pause:
+            name, since = self._pause
+            return Line(name, Status.RUNNING, self._paused_since or since, self._total(self._now))
+        return None
+
+    def _take(self, event: Mapping[str, Any]) -> list[Line]:
+        kind = str(event["type"])
+        at: datetime = event["timestamp"]
+        self._now = at
+        if kind == "ExecutionStarted":
+            self.started = at
+        elif kind in _ENDINGS:
+            return self._end(kind, event, at)
+        elif kind.endswith("StateEntered"):
+            return self._enter(kind.removesuffix("StateEntered"), event, at)
+        elif kind.endswith("StateExited"):
+            return self._exit(kind.removesuffix("StateExited"), event, at)
+        elif visit := self._visit_of(event):
+            self._attempt(visit, kind, event)
+        return []
+
+    def _enter(self, kind: str, event: Mapping[str, Any], at: datetime) -> list[Line]:
+        details = event["stateEnteredEventDetails"]
+        name = str(details["name"])
+        if kind == "Wait":
+            self._pause = (name, at)
+            self._paused_since = self._paused_since or at
+            return []
+        if kind not in _VISIBLE:
+            return []
+        visit = _Visit(name, kind, at, carried=_verdict(_parsed(details.get("input"))))
+        if not self._in_container:
+            visit.started = self._paused_since or at
+        flushed = [] if self._in_container else self._flush(keep=name)
+        self._paused_since = None
+        self._open.append(visit)
+        self._of_event[int(event["id"])] = visit
+        return flushed
+
+    def _exit(self, kind: str, event: Mapping[str, Any], at: datetime) -> list[Line]:
+        details = event["stateExitedEventDetails"]
+        name = str(details["name"])
+        if kind == "Wait":
+            self._pause = None
+            return []
+        visit = next((v for v in self._open if v.name == name), None)
+        if visit is None:
+            return []
+        self._open.remove(visit)
+        self._of_event = {i: v for i, v in self._of_event.items() if v is not visit}
+        flushed = self._flush() if kind in _CONTAINERS and not self._in_container else []
+        return flushed + self._settle(self._line(visit, _parsed(details.get("output")), at))
+
+    def _line(self, visit: _Visit, output: Any, at: datetime) -> Line:
+        verdict = _verdict(visit.result)
+        if verdict is None and (found := _verdict(output)) != visit.carried:
+            verdict = found
+        outcome, reason = verdict or ("", "")
+        failed = bool(visit.error) and not visit.succeeded
+        status = Status.DONE
+        if failed or outcome == "FAIL":
+            status = Status.FAILED
+        elif outcome in _AGAIN:
+            status = Status.WAITING
+        return Line(
+            state=visit.name,
+            status=status,
+            started=visit.started,
+            total=self._total(at),
+            seconds=(at - visit.started).total_seconds(),
+            attempts=max(1, visit.attempts),
+            outcome=outcome,
+            reason=visit.error if failed else reason,
+        )
+
+    def _settle(self, line: Line) -> list[Line]:
+        """Fold `line` into the loop it belongs to; hold it back while the loop may go on."""
+        held = self._held.pop(line.state, None)
+        if held is not None:
+            line = replace(
+                line,
+                started=held.started,
+                seconds=line.seconds + (line.started - held.started).total_seconds(),
+                visits=held.visits + 1,
+                attempts=max(held.attempts, line.attempts),
+                reason=line.reason or held.reason,
+            )
+        repeated = held is not None or self._last == line.state
+        if line.status is Status.WAITING or (repeated and line.status is Status.DONE and not line.outcome):
+            self._held[line.state] = line
+            return []
+        self._last = line.state
+        return [self._without_echo(line)]
+
+    def _without_echo(self, line: Line) -> Line:
+        """`line` without a reason that a line before has given, as the states that close a record repeat it."""
+        if not line.reason:
+            return line
+        if not line.outcome and any(said in line.reason or line.reason in said for said in self._said):
+            return replace(line, reason="")
+        # Without the name of the error, which a record may put differently.
+        self._said.append(line.reason.partition(": ")[2] or line.reason)
+        return line
+
+    def _flush(self, keep: str | None = None) -> list[Line]:
+        lines = [line for name, line in self._held.items() if name != keep]
+        self._held = {name: line for name, line in self._held.items() if name == keep}
+        if lines:
+            self._last = lines[-1].state
+        return lines
+
+    def _attempt(self, visit: _Visit, kind: str, event: Mapping[str, Any]) -> None:
+        self._of_event[int(event["id"])] = visit
+        details = _details(event)
+        if kind in ("TaskScheduled", "LambdaFunctionScheduled"):
+            visit.attempts += 1
+            visit.decision = str(details.get("resource", "")).endswith(".waitForTaskToken")
+        elif kind in _ATTEMPT_FAILED:
+            visit.error = _sentence(str(details.get("error", kind)), str(details.get("cause", "")))
+            visit.decision = False
+            # What a task returned can still fail to evaluate in the state's Output or Assign.
+            visit.succeeded = False
+        elif kind in _ATTEMPT_SUCCEEDED:
+            result = _parsed(details.get("output"))
+            # The optimized Lambda integration wraps what the function returned.
+            visit.result = result.get("Payload", result) if isinstance(result, dict) else result
+            visit.succeeded = True
+            visit.decision = False
+
+    def _visit_of(self, event: Mapping[str, Any]) -> _Visit | None:
+        found = self._of_event.get(int(event.get("previousEventId") or 0))
+        return found or next((v for v in reversed(self._open) if v.kind == "Task"), None)
+
+    def _end(self, kind: str, event: Mapping[str, Any], at: datetime) -> list[Line]:
+        details = _details(event)
+        status = _ENDINGS[kind]
+        lines = self._flush()
+        for visit in self._open:
+            line = self._line(visit, None, at)
+            if status == "ABORTED" or line.status is not Status.FAILED:
+                line = replace(line, status=Status.ABORTED if status == "ABORTED" else Status.FAILED)
+            lines.append(line)
+        self._open.clear()
+        self._held.clear()
+        self.ending = Ending(
+            status=status,
+            total=self._total(at),
+            output=_parsed(details.get("output")),
+            error=str(details.get("error") or ""),
+            cause=plain_cause(str(details.get("cause") or "")),
+        )
+        return lines
+
+    @property
+    def _in_container(self) -> bool:
+        return any(visit.kind in _CONTAINERS for visit in self._open)
+
+    def _total(self, at: datetime) -> float:
+        return (at - self.started).total_seconds() if self.started else 0.0
+
+
+def plain_cause(cause: str) -> str:
+    """The sentence in a cause: Lambda reports JSON with the message inside, everything else plain text."""
+    parsed = _parsed(cause)
+    if isinstance(parsed, dict) and isinstance(parsed.get("errorMessage"), str):
+        return str(parsed["errorMessage"]).strip()
+    return cause.strip()
+
+
+def _sentence(error: str, cause: str) -> str:
+    plain = plain_cause(cause)
+    return f"{error}: {plain}" if plain else error
+
+
+def _details(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next((value for key, value in event.items() if key.endswith("EventDetails")), {})
+
+
+def _parsed(text: Any) -> Any:
+    if not isinstance(text, str):
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _verdict(data: Any) -> tuple[str, str] | None:
+    """(outcome, reason) of a verdict in what a state returned, under `verdict` or at the top."""
+    if not isinstance(data, dict):
+        return None
+    found = data.get("verdict", data)
+    if isinstance(found, str):
+        found = {"outcome": found, "reason": data.get("reason")}
+    if not isinstance(found, dict):
+        return None
+    outcome = found.get("outcome")
+    reason = found.get("reason")
+    if outcome not in _OUTCOMES:
+        outcome = ""
+    if not outcome and not isinstance(reason, str):
+        return None
+    return str(outcome), reason if isinstance(reason, str) else ""

@@ -1,0 +1,163 @@
+"""What the sandbox's other processes ask of the automation plane, beside the AWS APIs.
+
+`GET /_sandbox/health`; `POST /_sandbox/authorize` decides for the platform plane whether a caller may do what
+it asks, with the identities and policies kept here; `POST /_sandbox/events` puts an event of an AWS service
+on the default bus, which PutEvents rightly refuses (sources that begin with `aws.` are reserved:
+https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsRequestEntry.html).
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ministack import app as ministack_app
+from ministack.core import iam_evaluator, responses
+from ministack.services import eventbridge
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+DECISIONS = {"Allow": "allowed", "Deny": "explicitDeny", "ImplicitDeny": "implicitDeny"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP status and a JSON body."""
+
+    status: int
+    body: dict[str, Any]
+
+
+class BadRequestError(ValueError):
+    """The request's body is not what the endpoint takes."""
+
+
+def _field(body: dict[str, Any], name: str, kind: type, default: Any = None) -> Any:
+    value = body.get(name, default)
+    if not isinstance(value, kind):
+        raise BadRequestError(f"{name} must be of type {kind.__name__}")
+    return value
+
+
+def put_event(source: str, detail_type: str, detail: dict[str, Any], resources: list[str]) -> str:
+    """Put an event on the default bus as AWS services do; returns its id."""
+    entry = {
+        "Source": source,
+        "DetailType": detail_type,
+        "Detail": json.dumps(detail),
+        "Resources": resources,
+    }
+    _, _, body = eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+    return str(json.loads(body)["Entries"][0]["EventId"])
+
+
+def authorize(body: dict[str, Any]) -> Answer:
+    """Whether the holder of an access key may do `action` on `resource` (the policies' own evaluator).
+
+    Body: `access_key_id`, `session_token` (or null), `action` (`service:Action`), `resource` (an ARN or `*`)
+    and optionally `context` (condition keys). 403 when the key or its token is unknown.
+    """
+    access_key_id = _field(body, "access_key_id", str)
+    action = _field(body, "action", str)
+    resource = _field(body, "resource", str)
+    context = _field(body, "context", dict, {})
+    account = responses.get_account_id()
+    credential = iam_evaluator.resolve_credential(access_key_id, account, body.get("session_token"))
+    if isinstance(credential, iam_evaluator.CredentialResolutionError):
+        return Answer(403, {"error": f"{credential.code}: {credential.message}"})
+    principal = iam_evaluator.resolve_principal(access_key_id, credential.account_id, credential)
+    if isinstance(principal, iam_evaluator.AuthError):
+        return Answer(403, {"error": f"{principal.code}: {principal.message}"})
+    decision, reason = "allowed", "root credentials"
+    if principal.policies is not None:
+        request = iam_evaluator.EvalContext(
+            principal_arn=principal.arn,
+            principal_type=principal.type,
+            principal_account=principal.account,
+            action=action,
+            resource_arn=resource,
+            region=responses.get_region(),
+            service_context={key.lower(): value for key, value in context.items()},
+            principal_keys=principal.keys,
+        )
+        result = iam_evaluator.evaluate(request, principal.policies, *principal.limits)
+        decision, reason = DECISIONS[result.decision], result.reason
+    return Answer(
+        200,
+        {
+            "decision": decision,
+            "principal_arn": principal.arn,
+            "account": principal.account,
+            "reason": reason,
+        },
+    )
+
+
+def events(body: dict[str, Any]) -> Answer:
+    """Put `{source, detail_type, detail, resources}` on the default bus; the answer has its `event_id`."""
+    source = _field(body, "source", str)
+    if not source.startswith("aws."):
+        raise BadRequestError("source must begin with aws.; use PutEvents for any other")
+    identifier = put_event(
+        source,
+        _field(body, "detail_type", str),
+        _field(body, "detail", dict),
+        _field(body, "resources", list, []),
+    )
+    return Answer(200, {"event_id": identifier})
+
+
+def health(_body: dict[str, Any]) -> Answer:
+    """200 as soon as requests are served."""
+    return Answer(200, {"status": "ok"})
+
+
+ROUTES: dict[tuple[str, str], Callable[[dict[str, Any]], Answer]] = {
+    ("GET", "/_sandbox/health"): health,
+    ("POST", "/_sandbox/authorize"): authorize,
+    ("POST", "/_sandbox/events"): events,
+}
+
+
+async def _read(receive: Receive) -> dict[str, Any]:
+    content = b""
+    while True:
+        message = await receive()
+        content += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    try:
+        body = json.loads(content or b"{}")
+    except ValueError as error:
+        raise BadRequestError(f"the body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise BadRequestError("the body must be a JSON object")
+    return body
+
+
+async def _respond(send: Send, answer: Answer) -> None:
+    content = json.dumps(answer.body).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI application: the endpoints above, ministack for everything else."""
+    if scope["type"] != "http" or not scope["path"].startswith("/_sandbox/"):
+        await ministack_app.app(scope, receive, send)
+        return
+    endpoint = ROUTES.get((scope["method"], scope["path"]))
+    if endpoint is None:
+        await _respond(send, Answer(404, {"error": f"no {scope['method']} {scope['path']}"}))
+        return
+    try:
+        body = await _read(receive)
+        # Off the loop: an event's targets may be invoked before it returns.
+        answer = await asyncio.to_thread(endpoint, body)
+    except BadRequestError as error:
+        answer = Answer(400, {"error": str(error)})
+    await _respond(send, answer)

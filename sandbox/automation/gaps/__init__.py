@@ -1,0 +1,22 @@
+"""Where ministack differs from AWS in what the workflows rely on, one module per difference.
+
+Each module has `apply()`, which replaces functions of ministack through `sandbox.automation.patching` and so
+fails when ministack has changed, and a docstring that says what AWS does and where AWS documents it.
+"""
+
+import asyncio
+
+from sandbox.automation.gaps import alarms, event_delivery, lambda_workers, metric_data, parameter_paths, state_machines
+
+GAPS = (lambda_workers, state_machines, alarms, metric_data, event_delivery, parameter_paths)
+
+
+def apply_all() -> None:
+    """Close every gap; call once, after the environment is set and before the first request."""
+    for gap in GAPS:
+        gap.apply()
+
+
+def start_all() -> list["asyncio.Task[None]"]:
+    """Start, on the running loop, what has to happen by itself; the caller keeps the tasks."""
+    return [asyncio.get_running_loop().create_task(alarms.evaluate_forever())]

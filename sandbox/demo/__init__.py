@@ -1,0 +1,1 @@
+"""The demo: the life of the service, told by running it."""

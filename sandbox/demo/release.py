@@ -1,0 +1,134 @@
+"""The chapters about releases."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from opskit.traffic import Colour, Weights
+from sandbox.demo.stage import Stage
+
+BLUE, GREEN = Weights.all_to(Colour.BLUE), Weights.all_to(Colour.GREEN)
+
+
+def blue_green(stage: Stage) -> Mapping[str, Any]:
+    """A good version, all at once, while clients keep calling."""
+    stage.operator.push("1.1.0")
+    with stage.load() as load:
+        done = stage.ops("release", "--image", "1.1.0", "--reason", "what is new in 1.1.0")
+        report = load.stop()
+    stage.expect(done["outcome"] == "SUCCEEDED", "the release succeeded", done)
+    stage.expect_weights(GREEN)
+    stage.expect(stage.operator.targets(Colour.BLUE).healthy == 0, "the old colour was drained, then stopped")
+    return stage.nobody_suffered(report)
+
+
+def canary(stage: Stage) -> Mapping[str, Any]:
+    """A good version, a tenth of the traffic first; meanwhile somebody else tries to release, too."""
+    stage.operator.push("1.2.0")
+    with stage.load() as load:
+        arn = stage.operator.start(
+            "canary-1-2-0",
+            image="1.2.0",
+            strategy="canary",
+            steps=[{"weight": weight, "bake_seconds": 2} for weight in (10, 50, 100)],
+            requested_by="demo",
+        )
+        stage.operator.wait_for_state(arn, "ShiftTraffic")
+        stage.say("meanwhile, a second release:")
+        refused = stage.ops("release", "--image", "1.1.0", exits=3)
+        stage.expect("canary-1-2-0" in str(refused), "the second release was refused, and told who holds the lock")
+        done = stage.operator.wait(arn)
+        report = load.stop()
+    stage.expect(done.status == "SUCCEEDED", "the canary succeeded", done.cause)
+    stage.expect(done.states.count("ShiftTraffic") == 3, "in three steps: 10, 50, 100")
+    stage.expect_weights(BLUE)
+    return stage.nobody_suffered(report)
+
+
+def never_healthy(stage: Stage) -> Mapping[str, Any]:
+    """A version whose health check never passes."""
+    stage.operator.push("1.3.0", "unhealthy")
+    with stage.load() as load:
+        stage.ops("release", "--image", "1.3.0", exits=1)
+        report = load.stop()
+    stage.expect_weights(BLUE)
+    stage.expect("1.3.0" not in report.versions, "no client ever met it", report.versions)
+    return stage.nobody_suffered(report)
+
+
+def bad_under_traffic(stage: Stage) -> Mapping[str, Any]:
+    """A version that passes every check and fails its clients."""
+    stage.operator.push("1.4.0", "errors")
+    with stage.load() as load:
+        failed = stage.ops("release", "--image", "1.4.0", exits=1)
+        report = load.stop()
+    stage.expect("rolled back" in str(failed), "it was judged by what its clients got, and rolled back")
+    stage.expect_weights(BLUE)
+    record = stage.operator.ledger.history(1)[0]
+    suffered = next(event.facts["suffered"] for event in record.events if event.what == "closed")
+    stage.expect(record.outcome == "ROLLED_BACK", "the history says so, and how many requests suffered", record.outcome)
+    return {"clients_saw_failures": report.failed, "report_says_failed": suffered["failed"], "requests": report.requests}
+
+
+def firing_alarm(stage: Stage) -> Mapping[str, Any]:
+    """An alarm that was there before the release."""
+    name = stage.operator.platform.release_alarms[0]
+    stage.operator.push("1.5.0")
+    stage.operator.set_alarm(name, "ALARM", "the database is slow")
+    try:
+        refused = stage.ops("release", "--image", "1.5.0", exits=3)
+    finally:
+        stage.operator.set_alarm(name, "OK", "the demo is done with it")
+    stage.expect(name in str(refused), "refused, naming the alarm and its reason")
+    return {"alarm": name}
+
+
+def stopped_from_outside(stage: Stage) -> Mapping[str, Any]:
+    """Somebody stops the execution when a tenth of the traffic has moved."""
+    with stage.load() as load:
+        arn = stage.operator.start(
+            "stopped-1-5-0",
+            image="1.5.0",
+            strategy="canary",
+            steps=[{"weight": 10, "bake_seconds": 60}, {"weight": 100}],
+        )
+        stage.operator.wait_for_state(arn, "Bake")
+        stage.say(f"the balancer says {stage.operator.weights()}; now stopping the execution")
+        began = time.monotonic()
+        stage.operator.clients["stepfunctions"].stop_execution(executionArn=arn, cause="a person pulled the plug")
+        stage.operator.until(
+            lambda: (stage.operator.weights(), stage.operator.ledger.holder()),
+            lambda seen: seen == (BLUE, None),
+            "the weights to be whole and the lock to be free",
+            seconds=30,
+        )
+        seconds = round(time.monotonic() - began, 1)
+        report = load.stop()
+    stage.expect(True, f"weights whole and lock free after {seconds} s")
+    record = stage.operator.ledger.record_of("stopped-1-5-0")
+    stage.expect(record is not None and record.outcome == "ABORTED", "the history says what happened", record)
+    return {"repaired_after_seconds": seconds} | dict(stage.nobody_suffered(report))
+
+
+def roll_back(stage: Stage) -> Mapping[str, Any]:
+    """A release that nobody wants any more, with the old colour kept warm."""
+    with stage.load() as load:
+        stage.ops("release", "--image", "1.5.0", "--keep-warm")
+        stage.expect_weights(GREEN)
+        began = time.monotonic()
+        stage.ops("rollback", "--reason", "customers report wrong results")
+        seconds = round(time.monotonic() - began, 1)
+        report = load.stop()
+    stage.expect_weights(BLUE)
+    return {"rollback_seconds": seconds} | dict(stage.nobody_suffered(report))
+
+
+CHAPTERS = {
+    "A release, blue-green, under load": blue_green,
+    "A canary, and a second release at the same time": canary,
+    "A version that never gets healthy": never_healthy,
+    "A version that fails its clients": bad_under_traffic,
+    "An alarm that was firing before": firing_alarm,
+    "A release stopped from outside": stopped_from_outside,
+    "A rollback, with the old colour warm": roll_back,
+}

@@ -1,0 +1,82 @@
+"""What the chapters of the demo share: the sandbox, the load, the `ops` command, and a voice."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+
+from opskit.traffic import Weights
+from sandbox.config import Config, environment
+from sandbox.load import Load, Plan, Report
+from sandbox.operator import Operator
+
+OPS_SECONDS = 120
+
+
+class ChapterError(AssertionError):
+    """What a chapter claims did not come about."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """A running sandbox with clients on it."""
+
+    config: Config
+    console: Console
+    operator: Operator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.operator = Operator(self.config)
+
+    def say(self, text: str) -> None:
+        """One line of what is going on."""
+        self.console.print(f"  {text}", highlight=False)
+
+    def load(self, rate: float = 200.0) -> Load:
+        """Clients: kept-alive connections at `rate` requests a second, one in a hundred of them 2 s long."""
+        return Load(Plan(url=self.config.service_url, rate=rate, seconds=300))
+
+    def ops(self, *arguments: str, exits: int = 0) -> dict[str, Any]:
+        """Run `ops`, showing what a person would see; return its JSON. It must end with `exits`."""
+        self.console.print(f"  [bold]$ ops {' '.join(arguments)}[/bold]", highlight=False)
+        began = time.monotonic()
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [sys.executable, "-m", "cli.main", *arguments, "--json"],
+            env=os.environ | environment(self.config),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None and process.stdout is not None  # noqa: S101, PT018 - pipes, as asked for
+        for line in process.stderr:
+            self.console.print(f"    {line.rstrip()}", highlight=False, markup=False)
+            if time.monotonic() - began > OPS_SECONDS:
+                process.kill()
+                raise ChapterError(f"ops {arguments[0]} took more than {OPS_SECONDS} s")
+        out = process.stdout.read()
+        if process.wait() != exits:
+            raise ChapterError(f"ops {arguments[0]} ended with {process.returncode}, expected {exits}: {out.strip()}")
+        return dict(json.loads(out)) if out.strip() else {}
+
+    def expect(self, condition: bool, claim: str, seen: object = "") -> None:  # noqa: FBT001 - reads as a sentence
+        """Say the claim, or fail the chapter with what was seen."""
+        if not condition:
+            raise ChapterError(f"{claim}: not so{f' ({seen})' if seen != '' else ''}")
+        self.console.print(f"  [green]✓[/green] {claim}", highlight=False)
+
+    def expect_weights(self, weights: Weights) -> None:
+        """The balancer reads back these weights."""
+        found = self.operator.weights()
+        self.expect(found == weights, f"the balancer says blue {weights.blue} / green {weights.green}", found)
+
+    def nobody_suffered(self, report: Report) -> Mapping[str, Any]:
+        """No request failed; returns the figures for the chapter's facts."""
+        self.expect(report.failed == 0, f"{report.requests} requests, none failed", report.failures)
+        return {"requests": report.requests, "failed": report.failed, "versions": report.versions}

@@ -1,0 +1,180 @@
+"""One pod's life: its containers, its conditions, and its graceful end."""
+
+import asyncio
+import contextlib
+import json
+from typing import Any
+
+from sandbox.kubernetes.controllers import conditions
+from sandbox.kubernetes.errors import StatusError
+from sandbox.kubernetes.kubelet.container import Container, Runtime
+from sandbox.kubernetes.kubelet.process import LOOPBACK, PortReservation
+from sandbox.kubernetes.store import Key, Object, Store, timestamp
+
+PORTS_ANNOTATION = "sandbox/host-ports"
+"""JSON object on every pod: container port (as text) to the port on this machine's loopback."""
+
+
+def host_port(pod: Object, port: int | str) -> int | None:
+    """Where a container port, by number or name, is reached; None if the pod has none (yet)."""
+    ports: dict[str, int] = json.loads(pod["metadata"].get("annotations", {}).get(PORTS_ANNOTATION, "{}"))
+    for container in pod["spec"]["containers"]:
+        for each in container.get("ports", []):
+            if port in (each["containerPort"], each.get("name")):
+                return ports.get(str(each["containerPort"]))
+    return None
+
+
+class PodWorker:
+    """Runs one pod. `start` begins; after `terminate` the pod is gone from the store."""
+
+    def __init__(self, store: Store, key: Key, runtime: Runtime) -> None:
+        self._store = store
+        self._key = key
+        self._runtime = runtime
+        self._containers: list[Container] = []
+        self._ports: list[PortReservation] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ending: asyncio.Task[None] | None = None
+        self._deadline = float("inf")
+        self._hurry = asyncio.Event()
+
+    def start(self) -> None:
+        """Reserve ports and start the containers."""
+        pod = self._store.get(self._key)
+        spec = pod["spec"]
+        mapping: dict[str, int] = {}
+        for each in spec["containers"]:
+            for port in each.get("ports", []):
+                reservation = PortReservation()
+                self._ports.append(reservation)
+                mapping[str(port["containerPort"])] = reservation.port
+        with self._store.editing(self._key) as edited:
+            edited["metadata"].setdefault("annotations", {})[PORTS_ANNOTATION] = json.dumps(mapping)
+            status = edited.setdefault("status", {})
+            status.update(phase="Pending", podIP=LOOPBACK, hostIP=LOOPBACK, startTime=timestamp())
+            status["podIPs"] = [{"ip": LOOPBACK}]
+            conditions.put(edited, "PodScheduled", True)
+            conditions.put(edited, "Initialized", True)
+        colour = pod["metadata"].get("labels", {}).get("colour", "")
+        for each in spec["containers"]:
+            first = next((port["containerPort"] for port in each.get("ports", [])), None)
+            container = Container(
+                each,
+                runtime=self._runtime,
+                port=mapping.get(str(first), 0),
+                colour=colour,
+                environment=_environment(pod, each),
+                log=self._runtime.logs / f"{self._key.name}.log",
+                changed=self.report,
+            )
+            self._containers.append(container)
+        grace = spec["terminationGracePeriodSeconds"]
+        self._tasks = [asyncio.ensure_future(each.run(grace)) for each in self._containers]
+        self.report()
+
+    def report(self) -> None:
+        """Write what is known now into the pod's status; a no-op if it is the same."""
+        with contextlib.suppress(StatusError), self._store.editing(self._key) as pod:
+            status = pod["status"]
+            status["containerStatuses"] = [
+                {**each.status, "ready": each.ready, "lastState": each.status.get("lastState", {})}
+                for each in self._containers
+            ]
+            if any("running" in each.status["state"] for each in self._containers):
+                status["phase"] = "Running"
+            ready = bool(self._containers) and all(each.ready for each in self._containers)
+            names = [each.spec["name"] for each in self._containers if not each.ready]
+            reason = "" if ready else "ContainersNotReady"
+            message = "" if ready else f"containers with unready status: {names}"
+            conditions.put(pod, "ContainersReady", ready, reason, message)
+            gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates", [])]
+            closed = [gate for gate in gates if not conditions.is_true(pod, gate)]
+            if ready and closed:
+                reason = "ReadinessGatesNotReady"
+                message = f'the status of pod readiness gate "{closed[0]}" is not "True"'
+            conditions.put(pod, "Ready", ready and not closed, reason, message)
+
+    def terminate(self, grace_seconds: float) -> asyncio.Task[None]:
+        """End the pod: preStop hook, SIGTERM, SIGKILL after the grace, remove. Repeated, it can only hasten."""
+        self._deadline = min(self._deadline, asyncio.get_running_loop().time() + grace_seconds)
+        self._hurry.set()
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._end())
+        return self._ending
+
+    async def _end(self) -> None:
+        hooks = asyncio.gather(*(_pre_stop(each.spec) for each in self._containers), return_exceptions=True)
+        # The containers keep running, probes and all, while their preStop hooks do.
+        await self._until_deadline(hooks)
+        hooks.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        stopping = asyncio.gather(*(each.stop(float("inf")) for each in self._containers))
+        if not await self._until_deadline(stopping):
+            for each in self._containers:
+                each.kill()
+        await stopping
+        self.release()
+        with contextlib.suppress(StatusError):
+            self._store.remove(self._key)
+
+    async def _until_deadline(self, future: "asyncio.Future[Any]") -> bool:
+        """Wait for `future`, at most until the deadline, which may come closer meanwhile."""
+        loop = asyncio.get_running_loop()
+        while not future.done():
+            self._hurry.clear()
+            left = self._deadline - loop.time()
+            if left <= 0:
+                return False
+            hurried = asyncio.ensure_future(self._hurry.wait())
+            await asyncio.wait({future, hurried}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            hurried.cancel()
+        return True
+
+    def release(self) -> None:
+        """Give the ports back."""
+        for port in self._ports:
+            port.release()
+
+    async def stop_now(self, grace_seconds: float) -> None:
+        """The cluster goes down: SIGTERM without hooks, SIGKILL after the grace."""
+        for task in [*self._tasks, *([self._ending] if self._ending else [])]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(each.stop(grace_seconds) for each in self._containers))
+        self.release()
+
+
+async def _pre_stop(container: dict[str, Any]) -> None:
+    """Run a preStop hook: `sleep: {seconds}`, or `exec` of the command `sleep`."""
+    hook = container.get("lifecycle", {}).get("preStop", {})
+    if "sleep" in hook:
+        await asyncio.sleep(hook["sleep"]["seconds"])
+    elif command := hook.get("exec", {}).get("command", []):
+        words = command[-1].split() if command[:2] in (["sh", "-c"], ["/bin/sh", "-c"]) else command
+        if len(words) == 2 and words[0].rpartition("/")[2] == "sleep":
+            await asyncio.sleep(float(words[1]))
+        else:
+            print(f"preStop hook {command} cannot be run: only sleep can", flush=True)  # noqa: T201
+
+
+def _environment(pod: Object, container: dict[str, Any]) -> dict[str, str]:
+    """The container's variables: values, and references to the pod's own fields."""
+    variables: dict[str, str] = {}
+    for each in container.get("env", []):
+        if "value" in each:
+            variables[each["name"]] = str(each["value"])
+        elif path := each.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath"):
+            variables[each["name"]] = _field(pod, path)
+    return variables
+
+
+def _field(pod: Object, path: str) -> str:
+    """A field as the downward API names it: `metadata.name`, `metadata.labels['colour']`, `status.podIP`."""
+    head, bracket, key = path.partition("['")
+    value: Any = pod
+    for name in [*head.split("."), *([key.removesuffix("']")] if bracket else [])]:
+        value = value.get(name) if isinstance(value, dict) else None
+    return "" if value is None else str(value)

@@ -1,0 +1,1 @@
+"""The platform's control plane: a moto server behind IAM enforcement, with what moto leaves out."""

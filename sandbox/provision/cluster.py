@@ -1,0 +1,77 @@
+"""The EKS cluster, and the one role through which workflows reach it."""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from sandbox.provision.clients import Clients, tags
+from sandbox.provision.network import Network
+
+KUBERNETES_GROUP = "detection-ops:release"
+"""The group that the cluster operator belongs to; a RoleBinding of the service's manifests refers to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """ARNs of what was created."""
+
+    cluster_arn: str
+    operator_role_arn: str
+
+
+def provision(clients: Clients, network: Network) -> Cluster:
+    """Create roles, cluster and access entry, or find those that are there."""
+    config = clients.config
+    control_plane_role = _role(clients, f"{config.name}-cluster", {"Service": "eks.amazonaws.com"})
+    # Any role of the account whose own policy says so may assume it: only the release functions' policies do.
+    operator_role = _role(clients, f"{config.name}-cluster-operator", {"AWS": f"arn:aws:iam::{config.account}:root"})
+    cluster_arn = _cluster(clients, network, control_plane_role)
+    with _ignoring("ResourceInUseException"):
+        clients["eks"].create_access_entry(
+            clusterName=config.name,
+            principalArn=operator_role,
+            kubernetesGroups=[KUBERNETES_GROUP],
+            type="STANDARD",
+        )
+    return Cluster(cluster_arn, operator_role)
+
+
+def _role(clients: Clients, name: str, principal: dict[str, str]) -> str:
+    iam = clients["iam"]
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}],
+    }
+    with _ignoring("EntityAlreadyExists"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust), Tags=tags(clients.config))
+    return str(iam.get_role(RoleName=name)["Role"]["Arn"])
+
+
+def _cluster(clients: Clients, network: Network, role_arn: str) -> str:
+    eks, name = clients["eks"], clients.config.name
+    with _ignoring("ResourceInUseException"):
+        eks.create_cluster(
+            name=name,
+            version="1.32",
+            roleArn=role_arn,
+            resourcesVpcConfig={"subnetIds": list(network.private_subnet_ids)},
+            accessConfig={"authenticationMode": "API"},
+            tags={tag["Key"]: tag["Value"] for tag in tags(clients.config)},
+        )
+    return str(eks.describe_cluster(name=name)["cluster"]["arn"])
+
+
+class _ignoring(suppress):  # noqa: N801 - reads as the context manager it is
+    """Ignore a ClientError of one code: what was to be created is there."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(ClientError)
+        self._code = code
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] != self._code:
+            return False
+        return bool(super().__exit__(kind, error, trace))

@@ -1,0 +1,136 @@
+"""What the service answers."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from sandbox.service.detections import DetectionStore, InvalidDetectionError, parse
+from sandbox.service.variants import Behaviour
+
+MAX_SLOW_SECONDS = 10.0
+MAX_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What `/version` tells about this process."""
+
+    version: str
+    colour: str
+    pod: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A complete request; `target` is the path with its query."""
+
+    method: str
+    target: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A complete response; the body is JSON."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class BadRequestError(ValueError):
+    """The request's query or body cannot be used; the message says why."""
+
+
+Query = dict[str, list[str]]
+Handler = Callable[[Request, Query], Awaitable[Response]]
+
+
+def reply(status: int, document: Any, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    """`document` as a JSON response."""
+    return Response(status, json.dumps(document, separators=(",", ":")).encode(), headers)
+
+
+def _number(query: Query, name: str, default: float, low: float, high: float) -> float:
+    text = query.get(name, [str(default)])[-1]
+    try:
+        value = float(text)
+    except ValueError:
+        raise BadRequestError(f"{name} must be a number") from None
+    if not low <= value <= high:
+        raise BadRequestError(f"{name} must be between {low:g} and {high:g}")
+    return value
+
+
+class Application:
+    """`/health`, `/version` and `/detections`, each answered as JSON.
+
+    `GET /detections` takes `limit` (1-200), `cursor` (from the page before) and `slow` (0-10 seconds to wait).
+    """
+
+    def __init__(self, identity: Identity, behaviour: Behaviour, store: DetectionStore) -> None:
+        self._identity = identity
+        self._behaviour = behaviour
+        self._store = store
+        self._routes: dict[str, dict[str, Handler]] = {
+            "/health": {"GET": self._health},
+            "/version": {"GET": self._version},
+            "/detections": {"GET": self._list, "POST": self._add},
+        }
+
+    async def handle(self, request: Request) -> Response:
+        """Answer `request`; every problem of the request itself becomes a 4xx."""
+        parts = urlsplit(request.target)
+        methods = self._routes.get(parts.path)
+        if methods is None:
+            return reply(404, {"error": "not found"})
+        handler = methods.get(request.method)
+        if handler is None:
+            return reply(405, {"error": "method not allowed"}, (("allow", ", ".join(methods)),))
+        try:
+            return await handler(request, parse_qs(parts.query) if parts.query else {})
+        except BadRequestError as error:
+            return reply(400, {"error": str(error)})
+
+    async def _health(self, _request: Request, _query: Query) -> Response:
+        return reply(200, {"status": "ok"}) if self._behaviour.healthy else reply(503, {"status": "failing"})
+
+    async def _version(self, _request: Request, _query: Query) -> Response:
+        return reply(
+            200,
+            {
+                "version": self._identity.version,
+                "variant": self._behaviour.variant.value,
+                "colour": self._identity.colour,
+                "pod": self._identity.pod,
+            },
+        )
+
+    async def _list(self, _request: Request, query: Query) -> Response:
+        limit = int(_number(query, "limit", 50, 1, MAX_PAGE))
+        cursor = int(_number(query, "cursor", 0, 0, 1_000_000_000))
+        wait = _number(query, "slow", 0, 0, MAX_SLOW_SECONDS)
+        if failure := await self._misbehave(wait):
+            return failure
+        page = await self._store.recent(limit, cursor)
+        return reply(200, {"items": page.items, "next_cursor": page.next_cursor})
+
+    async def _add(self, request: Request, _query: Query) -> Response:
+        try:
+            detection = parse(json.loads(request.body))
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise BadRequestError(f"the body is not JSON: {error}") from error
+        except InvalidDetectionError as error:
+            raise BadRequestError(str(error)) from error
+        if failure := await self._misbehave(0.0):
+            return failure
+        return reply(201, await self._store.add(detection))
+
+    async def _misbehave(self, wait: float) -> Response | None:
+        fails, delay = self._behaviour.on_detections()
+        if wait + delay:
+            await asyncio.sleep(wait + delay)
+        return reply(500, {"error": "internal error"}) if fails else None

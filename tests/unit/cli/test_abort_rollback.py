@@ -1,0 +1,156 @@
+import json
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import boto3
+import pytest
+from moto.stepfunctions.responses import StepFunctionResponse
+
+from opskit.ledger import Ledger
+from opskit.traffic import Weights
+from tests.unit.cli.conftest import Machine, Ops
+from tests.unit.cli.given import FOREVER, REGION, record, shift, succeed
+
+
+def status_of(name: str, arn: str) -> dict[str, Any]:
+    client = boto3.client("stepfunctions", region_name=REGION)
+    told = client.describe_execution(executionArn=arn.replace(":stateMachine:", ":execution:") + f":{name}")
+    return {"status": told["status"], "input": json.loads(told["input"])}
+
+
+class Release:
+    """A running release that holds the lock with traffic split, as `ops` and AWS see it."""
+
+    def __init__(self, ops: Ops, ledger: Ledger, platform: Mapping[str, str], name: str = "mine") -> None:
+        self.ledger, self.platform = ledger, platform
+        self.arn = ops("release", "--image", "1", "--no-wait", "--name", name, "--json").document["execution_arn"]
+        self.lock = ledger.acquire(self.arn, "release of shop:1", 600)
+        self.record = record(name, self.arn, weights=Weights(blue=50, green=50))
+        ledger.open_record(self.record)
+        shift(platform, blue=50, green=50)
+
+    def repair(self) -> None:
+        """What the rule on status changes sets off: traffic whole, record closed, lock free."""
+        shift(self.platform, blue=100, green=0)
+        self.ledger.close_record(self.record.key, "ABORTED", "aborted: all traffic back to blue")
+        self.ledger.release(self.lock)
+
+
+@pytest.fixture
+def release(ops: Ops, machine: Machine, ledger: Ledger, platform: Mapping[str, str]) -> Release:
+    machine({"Bake": FOREVER})
+    return Release(ops, ledger, platform)
+
+
+def repaired_when_stopped(release: Release) -> threading.Thread:
+    client = boto3.client("stepfunctions", region_name=REGION)
+
+    def work() -> None:
+        pause = threading.Event()
+        while client.describe_execution(executionArn=release.arn)["status"] == "RUNNING":
+            pause.wait(0.02)
+        release.repair()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("command", [("abort",), ("abort", "mine"), ("rollback",)])
+def test_a_running_release_is_stopped_and_its_repair_awaited(
+    ops: Ops, release: Release, command: tuple[str, ...]
+) -> None:
+    thread = repaired_when_stopped(release)
+    ran = ops(*command, "--reason", "wrong version", "--json")
+    thread.join()
+    assert ran.code == 0
+    told = ran.document
+    assert (told["status"], told["lock_free"], told["weights"]) == ("ABORTED", True, {"blue": 100, "green": 0})
+    assert told["recorded"]["outcome_reason"] == "aborted: all traffic back to blue"
+
+
+def test_the_cause_says_why_and_by_whom(ops: Ops, release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    thread = repaired_when_stopped(release)
+    sent: list[dict[str, Any]] = []
+    # moto forgets error and cause, so the request itself is looked at.
+    monkeypatch.setattr(
+        "moto.stepfunctions.responses.StepFunctionResponse.stop_execution",
+        _noting(sent, StepFunctionResponse.stop_execution),
+    )
+    ops("abort", "--reason", "wrong version")
+    thread.join()
+    (request,) = sent
+    assert request["cause"].startswith("wrong version (by arn:aws:")
+    assert request["error"] == "AbortedByOperator"
+
+
+def _noting(sent: list[dict[str, Any]], real: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def noted(self: Any) -> Any:
+        sent.append(json.loads(self.body))
+        return real(self)
+
+    return noted
+
+
+def test_a_repair_that_does_not_come_is_told(ops: Ops, release: Release) -> None:
+    ran = ops("abort", "--timeout", "1")
+    assert ran.code == 5
+    assert "still held" in ran.out
+    assert "blue 50 / green 50" in ran.out
+
+
+def test_a_lock_under_repair_is_not_free(ops: Ops, release: Release, ledger: Ledger) -> None:
+    ledger.release(release.lock)
+    ledger.acquire(f"{release.arn}#repair", "repair after ABORTED", 600)
+    assert ops("abort", "--timeout", "1").code == 5
+
+
+def test_nothing_to_abort_is_not_found(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    machine({"Done": succeed()})
+    ran = ops("abort")
+    assert ran.code == 4
+    assert "nothing is running" in ran.err
+
+
+def test_an_ended_execution_cannot_be_aborted(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    machine({"Done": succeed(outcome="SUCCEEDED", reason="green is live")})
+    ops("release", "--image", "1", "--name", "mine")
+    ran = ops("abort", "mine")
+    assert ran.code == 3
+    assert "green is live" in ran.err
+
+
+def test_several_running_without_a_holder_need_a_name(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    machine({"Long": FOREVER})
+    for name in ("one", "two"):
+        ops("release", "--image", "1", "--no-wait", "--name", name)
+    ran = ops("abort")
+    assert ran.code == 2
+    assert "one" in ran.err
+    assert "two" in ran.err
+
+
+def test_a_rollback_of_what_is_live_is_an_execution_of_its_own(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    arn = machine({"Done": succeed(outcome="SUCCEEDED", reason="blue is back")})
+    ran = ops("rollback", "--reason", "customers complain", "--json")
+    assert ran.code == 0
+    assert ran.document["operation"] == "rollback"
+    request = status_of(ran.document["execution"], arn)["input"]
+    assert request.pop("requested_by")
+    assert request == {"operation": "rollback", "environment": "test", "reason": "customers complain"}
+
+
+def test_a_rollback_of_a_running_release_can_be_tried_dry(ops: Ops, release: Release) -> None:
+    ran = ops("rollback", "--dry-run", "--json")
+    assert (ran.code, ran.document["outcome"], ran.document["execution"]) == (0, "PLANNED", "mine")
+    arn = release.arn.rpartition(":")[0].replace(":execution:", ":stateMachine:")
+    assert status_of("mine", arn)["status"] == "RUNNING"
+
+
+def test_a_second_rollback_is_refused(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    machine({"Long": FOREVER})
+    first = ops("rollback", "--no-wait", "--json").document["execution"]
+    ran = ops("rollback")
+    assert ran.code == 3
+    assert first in ran.err
