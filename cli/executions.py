@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cli.exits import ExitCode, Failure, exit_code_of
-from cli.progress import plain_cause
+from cli.history_events import plain_cause
 from cli.session import Session
 
 

@@ -114,7 +114,8 @@ def render(line: Line, since: float = 0.0) -> "Text":
     if line.attempts > 1:
         text.append(f"  after {line.attempts} attempts")
     if line.reason:
-        text.append(f"  {brief(line.reason)}", "red" if line.status is Status.FAILED else "dim")
+        unsettled = f"{line.outcome}: " if line.outcome == "INCONCLUSIVE" else ""
+        text.append(f"  {unsettled}{brief(line.reason)}", "red" if line.status is Status.FAILED else "dim")
     if line.pause and line.status is Status.WAITING:
         text.append(f"  ({line.pause})", "dim")
     return text

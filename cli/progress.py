@@ -5,36 +5,26 @@ Pass, Succeed, Fail) make no line. A Wait makes none either: its time belongs to
 a state that answers WAIT or INCONCLUSIVE, as the check of a poll loop does, are folded into one line.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from cli.history_events import (
+    ATTEMPT_FAILED,
+    ATTEMPT_SUCCEEDED,
+    ENDINGS,
+    details_of,
+    parsed,
+    plain_cause,
+    sentence,
+    verdict_in,
+)
+
 _VISIBLE = frozenset({"Task", "Map", "Parallel"})
 _CONTAINERS = frozenset({"Map", "Parallel"})
-_ENDINGS = {
-    "ExecutionSucceeded": "SUCCEEDED",
-    "ExecutionFailed": "FAILED",
-    "ExecutionTimedOut": "TIMED_OUT",
-    "ExecutionAborted": "ABORTED",
-}
-_OUTCOMES = frozenset({"PASS", "FAIL", "INCONCLUSIVE", "WAIT"})
 _AGAIN = frozenset({"WAIT", "INCONCLUSIVE"})
-# One attempt of a task that came to nothing; what follows (a retry, a Catch, the end) is another event.
-_ATTEMPT_FAILED = (
-    "TaskFailed",
-    "TaskTimedOut",
-    "TaskStartFailed",
-    "TaskSubmitFailed",
-    "LambdaFunctionFailed",
-    "LambdaFunctionTimedOut",
-    "LambdaFunctionStartFailed",
-    "LambdaFunctionScheduleFailed",
-    "EvaluationFailed",
-)
-_ATTEMPT_SUCCEEDED = ("TaskSucceeded", "LambdaFunctionSucceeded")
 
 
 class Status(StrEnum):
@@ -144,7 +134,7 @@ class Progress:
         self._now = at
         if kind == "ExecutionStarted":
             self.started = at
-        elif kind in _ENDINGS:
+        elif kind in ENDINGS:
             return self._end(kind, event, at)
         elif kind.endswith("StateEntered"):
             return self._enter(kind.removesuffix("StateEntered"), event, at)
@@ -163,7 +153,7 @@ class Progress:
             return []
         if kind not in _VISIBLE:
             return []
-        visit = _Visit(name, kind, at, carried=_verdict(_parsed(details.get("input"))))
+        visit = _Visit(name, kind, at, carried=verdict_in(parsed(details.get("input"))))
         if not self._in_container:
             visit.started = self._paused_since or at
         flushed = [] if self._in_container else self._flush(keep=name)
@@ -184,11 +174,11 @@ class Progress:
         self._open.remove(visit)
         self._of_event = {i: v for i, v in self._of_event.items() if v is not visit}
         flushed = self._flush() if kind in _CONTAINERS and not self._in_container else []
-        return flushed + self._settle(self._line(visit, _parsed(details.get("output")), at))
+        return flushed + self._settle(self._line(visit, parsed(details.get("output")), at))
 
     def _line(self, visit: _Visit, output: Any, at: datetime) -> Line:
-        verdict = _verdict(visit.result)
-        if verdict is None and (found := _verdict(output)) != visit.carried:
+        verdict = verdict_in(visit.result)
+        if verdict is None and (found := verdict_in(output)) != visit.carried:
             verdict = found
         outcome, reason = verdict or ("", "")
         failed = bool(visit.error) and not visit.succeeded
@@ -210,28 +200,34 @@ class Progress:
 
     def _settle(self, line: Line) -> list[Line]:
         """Fold `line` into the loop it belongs to; hold it back while the loop may go on."""
-        held = self._held.pop(line.state, None)
-        if held is not None:
-            line = replace(
-                line,
-                started=held.started,
-                seconds=line.seconds + (line.started - held.started).total_seconds(),
-                visits=held.visits + 1,
-                attempts=max(held.attempts, line.attempts),
-                reason=line.reason or held.reason,
-            )
-        repeated = held is not None or self._last == line.state
+        repeated = line.state in self._held or self._last == line.state
+        line = self._folded(line)
         if line.status is Status.WAITING or (repeated and line.status is Status.DONE and not line.outcome):
             self._held[line.state] = line
             return []
         self._last = line.state
         return [self._without_echo(line)]
 
+    def _folded(self, line: Line) -> Line:
+        """`line` together with what is held back of its loop."""
+        held = self._held.pop(line.state, None)
+        if held is None:
+            return line
+        return replace(
+            line,
+            started=held.started,
+            seconds=line.seconds + (line.started - held.started).total_seconds(),
+            visits=held.visits + 1,
+            attempts=max(held.attempts, line.attempts),
+            reason=line.reason or held.reason,
+        )
+
     def _without_echo(self, line: Line) -> Line:
         """`line` without a reason that a line before has given, as the states that close a record repeat it."""
         if not line.reason:
             return line
-        if not line.outcome and any(said in line.reason or line.reason in said for said in self._said):
+        told = any(line.reason.endswith(said) or said.endswith(line.reason) for said in self._said)
+        if told and not line.outcome:
             return replace(line, reason="")
         # Without the name of the error, which a record may put differently.
         self._said.append(line.reason.partition(": ")[2] or line.reason)
@@ -242,21 +238,21 @@ class Progress:
         self._held = {name: line for name, line in self._held.items() if name == keep}
         if lines:
             self._last = lines[-1].state
-        return lines
+        return [self._without_echo(line) for line in lines]
 
     def _attempt(self, visit: _Visit, kind: str, event: Mapping[str, Any]) -> None:
         self._of_event[int(event["id"])] = visit
-        details = _details(event)
+        details = details_of(event)
         if kind in ("TaskScheduled", "LambdaFunctionScheduled"):
             visit.attempts += 1
             visit.decision = str(details.get("resource", "")).endswith(".waitForTaskToken")
-        elif kind in _ATTEMPT_FAILED:
-            visit.error = _sentence(str(details.get("error", kind)), str(details.get("cause", "")))
+        elif kind in ATTEMPT_FAILED:
+            visit.error = sentence(str(details.get("error", kind)), str(details.get("cause", "")))
             visit.decision = False
             # What a task returned can still fail to evaluate in the state's Output or Assign.
             visit.succeeded = False
-        elif kind in _ATTEMPT_SUCCEEDED:
-            result = _parsed(details.get("output"))
+        elif kind in ATTEMPT_SUCCEEDED:
+            result = parsed(details.get("output"))
             # The optimized Lambda integration wraps what the function returned.
             visit.result = result.get("Payload", result) if isinstance(result, dict) else result
             visit.succeeded = True
@@ -267,20 +263,19 @@ class Progress:
         return found or next((v for v in reversed(self._open) if v.kind == "Task"), None)
 
     def _end(self, kind: str, event: Mapping[str, Any], at: datetime) -> list[Line]:
-        details = _details(event)
-        status = _ENDINGS[kind]
-        lines = self._flush()
-        for visit in self._open:
-            line = self._line(visit, None, at)
-            if status == "ABORTED" or line.status is not Status.FAILED:
-                line = replace(line, status=Status.ABORTED if status == "ABORTED" else Status.FAILED)
-            lines.append(line)
+        details = details_of(event)
+        status = ENDINGS[kind]
+        cut_off = Status.ABORTED if status == "ABORTED" else Status.FAILED
+        under_way = [replace(self._folded(self._line(visit, None, at)), status=cut_off) for visit in self._open]
+        waiting = self._flush()
+        if status in ("ABORTED", "TIMED_OUT"):
+            waiting = [replace(line, status=cut_off) for line in waiting]
+        lines = waiting + under_way
         self._open.clear()
-        self._held.clear()
         self.ending = Ending(
             status=status,
             total=self._total(at),
-            output=_parsed(details.get("output")),
+            output=parsed(details.get("output")),
             error=str(details.get("error") or ""),
             cause=plain_cause(str(details.get("cause") or "")),
         )
@@ -292,47 +287,3 @@ class Progress:
 
     def _total(self, at: datetime) -> float:
         return (at - self.started).total_seconds() if self.started else 0.0
-
-
-def plain_cause(cause: str) -> str:
-    """The sentence in a cause: Lambda reports JSON with the message inside, everything else plain text."""
-    parsed = _parsed(cause)
-    if isinstance(parsed, dict) and isinstance(parsed.get("errorMessage"), str):
-        return str(parsed["errorMessage"]).strip()
-    return cause.strip()
-
-
-def _sentence(error: str, cause: str) -> str:
-    plain = plain_cause(cause)
-    return f"{error}: {plain}" if plain else error
-
-
-def _details(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    return next((value for key, value in event.items() if key.endswith("EventDetails")), {})
-
-
-def _parsed(text: Any) -> Any:
-    if not isinstance(text, str):
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
-def _verdict(data: Any) -> tuple[str, str] | None:
-    """(outcome, reason) of a verdict in what a state returned, under `verdict` or at the top."""
-    if not isinstance(data, dict):
-        return None
-    found = data.get("verdict", data)
-    if isinstance(found, str):
-        found = {"outcome": found, "reason": data.get("reason")}
-    if not isinstance(found, dict):
-        return None
-    outcome = found.get("outcome")
-    reason = found.get("reason")
-    if outcome not in _OUTCOMES:
-        outcome = ""
-    if not outcome and not isinstance(reason, str):
-        return None
-    return str(outcome), reason if isinstance(reason, str) else ""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sandbox.service.variants import Parameters, Variant
@@ -63,11 +63,11 @@ def config_of(document: dict[str, Any]) -> ImageConfig:
 
 
 def _checked(version: str, variant: str, parameters: Mapping[str, float]) -> ImageConfig:
-    if unknown := parameters.keys() - {each.name for each in fields(Parameters)}:
+    if unknown := parameters.keys() - asdict(Parameters()).keys():
         raise ValueError(f"unknown parameters: {', '.join(sorted(unknown))}")
     # As the service's command line wants them: whole numbers where the default is one.
-    kinds = {each.name: type(each.default) for each in fields(Parameters)}
-    typed = {name: kinds[name](value) for name, value in parameters.items()}
+    defaults = asdict(Parameters())
+    typed = {name: type(defaults[name])(value) for name, value in parameters.items()}
     return ImageConfig(version, Variant(variant).value, typed)
 
 

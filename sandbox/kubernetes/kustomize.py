@@ -1,8 +1,8 @@
 """Renders the part of kustomize that `kubernetes/` uses.
 
 `resources` (files and directories), `namespace`, `labels` (`pairs`, `includeTemplates`) and `patches`
-(strategic merge, from `path` or inline, with a `target` of kind and name), `sortOptions` (`fifo`). Anything else is an error rather
-than ignored, so what is rendered here is what `kubectl kustomize` renders.
+(strategic merge, from `path` or inline, with a `target` of kind and name), `sortOptions` (`fifo`). Anything
+else is an error rather than ignored, so what is rendered here is what `kubectl kustomize` renders.
 https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import urllib3
 from moto.core.request import Request
-from moto.elbv2.models import ELBv2Backend, FakeAction, FakeTargetGroup, elbv2_backends
+from moto.elbv2.models import ELBv2Backend, FakeAction, FakeListener, FakeTargetGroup, elbv2_backends
 from werkzeug.wrappers import Response
 
 from sandbox.platform import routing
@@ -221,11 +221,19 @@ class LoadBalancing:
                         "LoadBalancerArn": listener.load_balancer_arn,
                         "Port": listener.port,
                         "Protocol": listener.protocol,
+                        **(_tls(listener) if listener.protocol == "HTTPS" else {}),
                         "DefaultActions": [action.data for action in listener.default_actions],
                     }
                 ]
             }
         )
+
+
+def _tls(listener: FakeListener) -> dict[str, Any]:
+    return {
+        "SslPolicy": listener.ssl_policy,
+        "Certificates": [{"CertificateArn": arn} for arn in listener.certificates],
+    }
 
 
 def _health(registration: Registration | None, seen: Mapping[str, Any] | None, *, in_use: bool) -> dict[str, str]:

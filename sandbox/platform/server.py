@@ -6,6 +6,7 @@ from typing import Any
 
 from moto.backends import SERVICE_NAMES, get_backend
 from moto.core.request import Request
+from moto.core.utils import get_service_model
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer
 from werkzeug.wrappers import Response
@@ -35,7 +36,9 @@ class _Handler(MotoRequestHandler):
 def make_application(config: Config, certificate_authority: str) -> Application:
     """The WSGI application; `certificate_authority` is base64 of the Kubernetes API's CA, in PEM."""
     for service in SERVED:
-        get_backend(service)  # Imported now, not in the first call.
+        # Made now: in the first call it would hold the lock, and the balancer's routing, for a second.
+        get_backend(service)[config.account][config.region]
+        get_service_model(service)
     lock = threading.RLock()
     automation = Automation(config.automation_url)
     application = Application(

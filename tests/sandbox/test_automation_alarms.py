@@ -25,8 +25,8 @@ def dimensions(named: dict[str, str]) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in named.items()]
 
 
-def put(plane: Plane, name: str, of: dict[str, str], age: float = 0, **data: Any) -> None:
-    moment = datetime.now(UTC) - timedelta(seconds=age)
+def put(plane: Plane, name: str, of: dict[str, str], age: float = 0, now: datetime | None = None, **data: Any) -> None:
+    moment = (now or datetime.now(UTC)) - timedelta(seconds=age)
     datum = {"MetricName": name, "Dimensions": dimensions(of), "Timestamp": moment, "StorageResolution": 1, **data}
     plane.client("cloudwatch").put_metric_data(Namespace=NAMESPACE, MetricData=[datum])
 
@@ -73,8 +73,9 @@ def test_counts_and_percentiles_of_value_arrays(plane: Plane) -> None:
 @pytest.mark.parametrize("period", [1, 5, 10, 60])
 def test_short_periods(plane: Plane, period: int) -> None:
     name = f"Requests{period}"
+    now = datetime.now(UTC)
     for age in range(12):
-        put(plane, name, GREEN, age, Value=1)
+        put(plane, name, GREEN, age, now, Value=1)
 
     values = read(plane, name, GREEN, "Sum", period)
 

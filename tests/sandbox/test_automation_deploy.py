@@ -120,9 +120,10 @@ def test_a_failed_deployment_says_why_and_can_be_repeated(
     }
     function = {
         "Runtime": "python3.13",
-        "Handler": "handler.handler",
+        "Handler": "index.handler",
         "Role": "arn:aws:iam::000000000000:role/none",
-        "Code": {"S3Bucket": "no-such-bucket", "S3Key": "no-such-key"},
+        "Code": {"ZipFile": "def handler(event, context): ..."},
+        "Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:missing:1"],
     }
     resources: dict[str, Any] = {
         "Table": {"Type": "AWS::DynamoDB::Table", "Properties": table},

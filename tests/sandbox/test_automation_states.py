@@ -53,7 +53,7 @@ def single(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_assignments_take_effect_together_and_later_states_see_them(plane: Plane) -> None:
-    states = {
+    states: dict[str, dict[str, Any]] = {
         "First": {"Type": "Pass", "Assign": {"a": 1, "b": "{% $states.input.b %}"}, "Next": "Second"},
         "Second": {
             "Type": "Pass",

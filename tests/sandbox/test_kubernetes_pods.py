@@ -1,8 +1,13 @@
 """Pods are processes: how they start, are probed, restarted, ended, and never outlive the cluster."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -12,7 +17,9 @@ from lightkube.models.core_v1 import PodSpec
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Namespace, Pod
 
+from sandbox.health import answers
 from sandbox.kubernetes.manifests import Pace
+from sandbox.ports import PortHold
 from tests.sandbox.fixtures.kubernetes import NAMESPACE, Rig, empty, eventually, running_rig
 
 
@@ -187,31 +194,45 @@ def in_flight(rig: Rig, url: str) -> None:
     eventually(established)
 
 
-def test_no_pod_survives_the_cluster(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with running_rig(tmp_path_factory.mktemp("killed") / "sandbox") as rig:
-        rig.apply(rig.push(), replicas=3)
-        eventually(lambda: rig.settled("blue", 3))
+@contextmanager
+def another_cluster(rig: Rig, directory: Path) -> Iterator[tuple["subprocess.Popen[bytes]", Rig]]:
+    """A second cluster on the same planes, to be killed, with three pods that serve."""
+    with PortHold(1) as hold:
+        url = f"https://127.0.0.1:{hold.ports[0]}"
+    config = replace(rig.config, dir=directory, kubernetes_url=url)
+    command = [sys.executable, "-m", "sandbox.kubernetes", "--config", str(config.save())]
+    process = subprocess.Popen(command)
+    try:
+        eventually(lambda: answers(url + "/readyz", config.tls_dir / "ca.pem"))
+        other = replace(rig, config=config)
+        other.kubernetes.create(Namespace(metadata=ObjectMeta(name="plain")))
+        for name in ("one", "two", "three"):
+            run(other, name, other.push(), grace=600)
+            eventually(lambda name=name: status(other, name).get("ready"))
+            eventually(lambda name=name: accepts(address(pod(other, name) or {})))
+        assert len(other.processes()) == 3
+        yield process, other
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_no_pod_survives_the_cluster(sandbox_rig: Rig, tmp_path: Path) -> None:
+    with another_cluster(sandbox_rig, tmp_path) as (cluster, rig):
         pods = rig.processes()
-        assert len(pods) == 3
-        parents = {each.parent().pid for each in pods}
-        assert len(parents) == 1
-        psutil.Process(parents.pop()).kill()
+        cluster.kill()
         _, alive = psutil.wait_procs(pods, timeout=10)
         assert alive == []
 
 
-def test_sigterm_ends_the_cluster_and_its_pods(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with running_rig(tmp_path_factory.mktemp("ended") / "sandbox") as rig, ThreadPoolExecutor(1) as pool:
-        rig.apply(rig.push(), replicas=2)
-        eventually(lambda: rig.settled("blue", 2))
+def test_sigterm_ends_the_cluster_and_its_pods(sandbox_rig: Rig, tmp_path: Path) -> None:
+    with another_cluster(sandbox_rig, tmp_path) as (cluster, rig), ThreadPoolExecutor(1) as pool:
         pods = rig.processes()
-        cluster = pods[0].parent()
-        assert cluster
-        url = address(rig.pods("blue")[0])
+        url = address(pod(rig, "one") or {})
         slow = pool.submit(request, url + "/detections?slow=10")
         in_flight(rig, url)
         cluster.terminate()
-        _, alive = psutil.wait_procs([cluster, *pods], timeout=10)
-        assert alive == []
+        assert cluster.wait(10) == 0
+        assert not any(each.is_running() for each in pods)
         with pytest.raises(urllib3.exceptions.ProtocolError):
             slow.result()

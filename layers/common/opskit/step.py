@@ -193,7 +193,8 @@ def _run(
     workflow = (execution.state_machine or name).removeprefix(prefix)
     operation = str(event.get("operation") or workflow)
     logger.append_keys(execution_id=execution.id, execution_name=execution.name, workflow=workflow, operation=operation)
-    metrics.set_default_dimensions(environment=settings.environment, workflow=workflow)
+    if metrics.default_dimensions.get("workflow") != workflow:  # setting them again would warn, on every call
+        metrics.set_default_dimensions(environment=settings.environment, workflow=workflow)
     return Run(
         settings=settings,
         execution=execution,

@@ -202,7 +202,8 @@ class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]
         with self._lock:
             self._output, self._output_ended = [], threading.Event()
             error = self.ensure_started()
-            if error is not None:
+            if error is not None or self._proc is None:
+                error = error or {"errorType": "Runtime.ExitError", "errorMessage": "the runtime is gone"}
                 return {"error": {**error, "requestId": request_id}, "log": "\n".join(self._output)}
             timeout = float(self.config.get("Timeout", 3))
             request = {

@@ -1,9 +1,12 @@
+import json
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from cli.progress import Line, Progress, Status, plain_cause
+from cli.history_events import plain_cause
+from cli.progress import Line, Progress, Status
 from tests.unit.cli.events import START, Story, verdict
 
 
@@ -203,7 +206,7 @@ def test_a_result_that_cannot_be_evaluated_is_a_failure(kind: str, details: dict
     assert (line.status, line.reason) == (Status.FAILED, "E: no result")
 
 
-@pytest.mark.parametrize("again", ["held by release-1", "LockHeldError in AcquireLock: held by release-1", "held by"])
+@pytest.mark.parametrize("again", ["held by release-1", "LockHeldError in AcquireLock: held by release-1"])
 def test_a_reason_is_told_once(again: str) -> None:
     story = Story()
     story.enter("Task", "AcquireLock")
@@ -214,7 +217,7 @@ def test_a_reason_is_told_once(again: str) -> None:
     assert [line.reason for line in fold(story)] == ["LockHeldError: held by release-1", ""]
 
 
-@pytest.mark.parametrize("answer", ["text", 3, None, [], {"verdict": 3}, {"outcome": "PROCEED"}, {"reason": 5}])
+@pytest.mark.parametrize("answer", ["text", 3, None, [], {"verdict": 3}, {"outcome": 1}, {"reason": "asked"}])
 def test_other_answers_are_no_verdict(answer: object) -> None:
     story = Story()
     story.enter("Task", "Check")
@@ -223,6 +226,25 @@ def test_other_answers_are_no_verdict(answer: object) -> None:
     story.exit("Task", "Check")
     (line,) = fold(story)
     assert (line.status, line.outcome, line.reason) == (Status.DONE, "", "")
+
+
+def test_a_decision_is_told_with_its_reason() -> None:
+    story = Story()
+    story.task("PlanRelease", {"decision": "PROCEED", "reason": "2.0 goes to green"})
+    (line,) = fold(story)
+    assert (line.status, line.outcome, line.reason) == (Status.DONE, "", "2.0 goes to green")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("ExecutionAborted", Status.ABORTED), ("ExecutionTimedOut", Status.FAILED)]
+)
+def test_an_end_from_outside_between_two_polls_cuts_the_loop_off(kind: str, status: Status) -> None:
+    story = Story()
+    polls(story, ("WAIT", "1 of 3"))
+    story.enter("Wait", "WaitForRollout")
+    story.add(kind, after=4)
+    (line,) = fold(story)
+    assert (line.state, line.status, line.reason) == ("CheckRollout", status, "1 of 3")
 
 
 def test_the_state_under_way_is_current_with_its_attempt() -> None:
@@ -313,9 +335,9 @@ def test_an_end_from_outside_closes_what_was_open(kind: str, status: Status) -> 
     story.exit("Task", "CheckRollout", after=1)
     progress = Progress()
     lines = progress.feed(story.events)
-    assert [(line.state, line.status) for line in lines] == [
-        ("CheckRollout", Status.WAITING), ("CheckRollout", status),
-    ]  # fmt: skip
+    assert [(line.state, line.status, line.visits, line.reason) for line in lines] == [
+        ("CheckRollout", status, 2, "1 of 3"),
+    ]
     assert progress.ending is not None
     assert progress.ending.cause == "stopped by hand"
 
@@ -379,6 +401,38 @@ def test_any_portioning_of_the_events_gives_the_same_lines() -> None:
             lines += progress.feed(rest[:size])
             rest = rest[size:]
         assert lines == whole
+
+
+def test_a_recorded_canary_that_was_rolled_back() -> None:
+    path = Path(__file__).parent / "histories" / "canary_rolled_back.json"
+    events = json.loads(path.read_text(encoding="utf-8"))
+    for event in events:
+        event["timestamp"] = datetime.fromisoformat(event["timestamp"])
+    progress = Progress()
+    lines = progress.feed(events)
+    assert [(line.state, line.status.value, line.visits) for line in lines] == [
+        ("ValidateRequest", "done", 1),
+        ("PlanRelease", "done", 1),
+        ("AcquireLock", "done", 1),
+        ("ConfirmPlan", "done", 1),
+        ("NotifyStarted", "done", 1),
+        ("DeployColour", "done", 1),
+        ("CheckRollout", "done", 3),
+        ("RunSmokeTest", "done", 1),
+        ("ShiftTraffic", "done", 1),
+        ("JudgeBake", "done", 4),
+        ("ShiftTraffic", "done", 1),
+        ("JudgeBake", "failed", 2),
+        ("RestoreTraffic", "done", 1),
+        ("RemoveNewColour", "done", 1),
+        ("CloseRolledBack", "done", 1),
+        ("NotifyRolledBack", "done", 1),
+    ]
+    assert lines[11].reason.startswith("alarm detection-api-dev-alb-5xx is firing")
+    assert [line.total for line in lines] == sorted(line.total for line in lines)
+    assert progress.ending is not None
+    assert (progress.ending.status, progress.ending.error) == ("FAILED", "BakeFailedError")
+    assert progress.ending.cause.endswith("23 of them failed)")
 
 
 def test_histories_without_previous_event_ids_fold_as_well() -> None:

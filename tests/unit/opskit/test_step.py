@@ -3,6 +3,7 @@ import logging
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from aws_lambda_powertools.metrics import Metrics
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 import opskit
@@ -70,6 +72,9 @@ def forget() -> None:
         cached.cache_clear()
     clients.client.cache_clear()
     step_module._platforms = step_module._Platforms()
+    # Powertools shares these among all instances in a process.
+    Metrics(namespace="none", service="none").clear_metrics()
+    Metrics._default_dimensions.clear()
     logging.getLogger(SERVICE).handlers.clear()
     for mark in ("init", "powertools_handler"):
         vars(logging.getLogger(SERVICE)).pop(mark, None)
@@ -269,6 +274,20 @@ def test_metrics_are_published_also_when_the_step_fails(capsys: pytest.CaptureFi
     assert sorted(told["Dimensions"][0]) == ["environment", "service", "workflow"]
     assert (published["service"], published["environment"], published["workflow"]) == (SERVICE, ENVIRONMENT, "release")
     assert published["Refused"] == [1.0]
+
+
+def test_a_second_call_publishes_its_own_metrics_only(capsys: pytest.CaptureFixture[str]) -> None:
+    def count(value: int) -> None:
+        call(lambda event, run: run.metrics.add_metric(name="Shifts", unit="Count", value=value) or {})
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        count(1)
+        count(2)
+        call(lambda event, run: {})
+    published = [line for line in lines(capsys) if "_aws" in line]
+    assert [line["Shifts"] for line in published] == [[1.0], [2.0]]
+    assert [line["workflow"] for line in published] == ["release", "release"]
 
 
 def test_the_platform_is_read_when_asked_for_and_kept_for_a_minute(mocked_aws: None) -> None:

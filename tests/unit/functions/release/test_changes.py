@@ -1,0 +1,152 @@
+"""Steps that change something: the lock first, the balancer read before, read back after, safe to repeat."""
+
+import pytest
+
+from functions.release import deploy_colour, record_live, restore_traffic, scale_down, shift_traffic
+from opskit import clients
+from opskit.adapters.balancer import Balancer
+from opskit.errors import DriftError, LockLostError, OldColourUnavailableError
+from opskit.traffic import Colour, Weights
+from tests.unit.functions.conftest import NEW, OLD
+
+CHANGES = {
+    "deploy": (deploy_colour, {}),
+    "shift": (shift_traffic, {}),
+    "record": (record_live, {}),
+    "scale": (scale_down, {"colour": "green"}),
+    "restore": (restore_traffic, {"restoring_since": None}),
+}
+
+
+def call(module, event, run, **more):
+    return module.handler.__wrapped__({**event, **more}, run)
+
+
+def record(run):
+    return run.ledger.record_of("r1")
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_without_the_lock_nothing_is_changed(name, event, run, platform, healthy, cluster):
+    module, more = CHANGES[name]
+    run.ledger.seize(run.execution.id, owner="somebody", purpose="else", lease_seconds=60)
+    with pytest.raises(LockLostError, match="somebody"):
+        call(module, event, run, **more)
+    assert Balancer(platform).weights() == Weights(100, 0)
+    assert not cluster.asked
+    assert run.ledger.live() is None
+
+
+def test_deploy_sets_image_and_replicas_of_the_idle_colour(event, run, cluster):
+    call(deploy_colour, event, run)
+    assert cluster.asked == [("deploy", Colour.GREEN, NEW, 2)]
+    assert record(run).has_event("deployed")
+
+
+def test_deploy_refuses_a_colour_that_has_traffic(event, run, platform, cluster):
+    Balancer(platform).set_weights(Weights(50, 50))
+    with pytest.raises(DriftError, match="green has weight 50"):
+        call(deploy_colour, event, run)
+    assert not cluster.asked
+
+
+def test_shift_writes_intent_moves_traffic_and_records_it(event, run, platform, healthy):
+    done = call(shift_traffic, event, run)
+    assert done["before"] == {"blue": 100, "green": 0}
+    assert done["weights"] == {"blue": 90, "green": 10}
+    assert Balancer(platform).weights() == Weights(90, 10)
+    assert record(run).weights == Weights(90, 10)
+    assert record(run).intent is None
+
+
+def test_shift_keeps_the_moment_of_the_first_shift(event, run, clock, healthy):
+    first = call(shift_traffic, event, run)
+    clock.advance(60)
+    second = call(shift_traffic, event, run, step=1, first_shifted_at=first["first_shifted_at"])
+    assert second["first_shifted_at"] == first["first_shifted_at"]
+    assert second["shifted_at"] == first["shifted_at"] + 60
+
+
+def test_shift_refuses_too_few_healthy_targets_although_a_balancer_fails_open(event, run, platform, healthy):
+    healthy[Colour.GREEN] = 1
+    with pytest.raises(DriftError, match="green has 1 healthy targets, 2 are needed"):
+        call(shift_traffic, event, run)
+    assert Balancer(platform).weights() == Weights(100, 0)
+
+
+def test_a_shift_that_is_interrupted_before_the_write_leaves_its_intent(event, run, platform, healthy, monkeypatch):
+    monkeypatch.setattr(Balancer, "set_weights", lambda *_: (_ for _ in ()).throw(RuntimeError("gone")))
+    with pytest.raises(RuntimeError):
+        call(shift_traffic, event, run)
+    assert record(run).intent == Weights(90, 10)
+    assert record(run).weights == Weights(100, 0)
+
+
+def test_restore_brings_all_traffic_back(event, run, platform, healthy):
+    Balancer(platform).set_weights(Weights(40, 60))
+    done = call(restore_traffic, event, run, restoring_since=None)
+    assert done["outcome"] == "PASS"
+    assert done["facts"]["moved"]
+    assert Balancer(platform).weights() == Weights(100, 0)
+
+
+def test_restore_with_nothing_to_restore_writes_nothing(event, run, healthy):
+    healthy[Colour.BLUE] = 0
+    done = call(restore_traffic, event, run, restoring_since=None)
+    assert (done["outcome"], done["facts"]["moved"]) == ("PASS", False)
+
+
+def test_restore_starts_the_old_pods_before_it_moves_traffic_onto_nothing(
+    event, run, platform, clock, healthy, cluster
+):
+    Balancer(platform).set_weights(Weights(0, 100))
+    healthy[Colour.BLUE] = 0
+    waiting = call(restore_traffic, event, run, restoring_since=None)
+    assert waiting["outcome"] == "WAIT"
+    assert cluster.asked == [("deploy", Colour.BLUE, OLD, 2)]
+    assert Balancer(platform).weights() == Weights(0, 100)
+
+    healthy[Colour.BLUE] = 2
+    assert call(restore_traffic, event, run, restoring_since=waiting["facts"]["since"])["outcome"] == "PASS"
+    assert Balancer(platform).weights() == Weights(100, 0)
+
+
+def test_restore_gives_up_when_the_old_pods_do_not_come_back(event, run, platform, clock, healthy, cluster):
+    Balancer(platform).set_weights(Weights(0, 100))
+    healthy[Colour.BLUE] = 0
+    since = call(restore_traffic, event, run, restoring_since=None)["facts"]["since"]
+    clock.advance(61)
+    run.ledger.acquire(run.execution.id, "still here", 60)
+    with pytest.raises(OldColourUnavailableError, match="blue has no healthy target after 61 s"):
+        call(restore_traffic, event, run, restoring_since=since)
+
+
+def test_record_live_remembers_the_version_before(event, run):
+    call(record_live, event, run)
+    live = run.ledger.live()
+    assert (live.colour, live.image, live.previous.image) == (Colour.GREEN, NEW, OLD)
+    call(record_live, event, run)
+    assert run.ledger.live() == live
+
+
+def test_after_a_rollback_there_is_no_version_before(event, run, plan):
+    plan["operation"] = "rollback"
+    call(record_live, event, run)
+    assert run.ledger.live().previous is None
+
+
+def test_scale_down_refuses_a_colour_that_has_traffic(event, run, cluster):
+    with pytest.raises(DriftError, match="blue has weight 100"):
+        call(scale_down, event, run, colour="blue")
+    assert not cluster.asked
+    call(scale_down, event, run, colour="green")
+    assert cluster.asked == [("scale", Colour.GREEN, 0)]
+
+
+def test_changes_are_made_with_one_call_each(event, run, platform, healthy):
+    """A repeated shift reads and finds nothing to write."""
+    call(shift_traffic, event, run)
+    elb = clients.client("elbv2")
+    before = elb.describe_listeners(ListenerArns=[platform.listener_arn])["Listeners"]
+    call(shift_traffic, event, run)
+    assert elb.describe_listeners(ListenerArns=[platform.listener_arn])["Listeners"] == before

@@ -1,0 +1,131 @@
+"""How a release ends: closed once, on record, with evidence, the lock freed; or repaired by who comes after."""
+
+import json
+
+import pytest
+
+from functions.release import acquire_lock, close_release, repair_interrupted, request_approval
+from opskit import clients
+from opskit.adapters.balancer import Balancer
+from opskit.errors import LockHeldError
+from opskit.ledger import Live
+from opskit.step import Execution
+from opskit.traffic import Colour, Weights
+from tests.unit.functions.conftest import NEW, OLD, SETTINGS
+
+
+def close(event, run, outcome="SUCCEEDED", **more):
+    event = {"input": {}, "shift": None, **event, "outcome": outcome, "reason": "because", **more}
+    return close_release.handler.__wrapped__(event, run)
+
+
+def evidence():
+    s3 = clients.client("s3")
+    keys = [found["Key"] for found in s3.list_objects_v2(Bucket="evidence").get("Contents", [])]
+    return {key: json.loads(s3.get_object(Bucket="evidence", Key=key)["Body"].read()) for key in keys}
+
+
+def test_closing_writes_evidence_closes_the_record_and_frees_the_lock(event, run):
+    done = close(event, run)
+    record = run.ledger.record_of("r1")
+    assert (record.outcome, record.outcome_reason, record.evidence) == ("SUCCEEDED", "because", done["evidence"])
+    assert evidence()[done["evidence"]]["body"]["plan"]["image"] == NEW
+    assert run.ledger.holder() is None
+
+
+def test_closing_twice_is_closing_once(event, run):
+    first = close(event, run)
+    assert close(event, run) == first
+    assert len(evidence()) == 1
+    assert [e.what for e in run.ledger.record_of("r1").events].count("closed") == 1
+
+
+def test_a_refusal_before_the_lock_is_on_record_too(run):
+    given = {"settings": SETTINGS, "input": {"image": "9.9.9"}, "request": None, "plan": None, "lock": None}
+    close(given, run, "REFUSED")
+    record = run.ledger.record_of("r1")
+    assert (record.outcome, record.image) == ("REFUSED", "9.9.9")
+
+
+def test_a_refusal_leaves_the_lock_of_the_other_alone(run):
+    held = run.ledger.acquire("another", "its own release", 60)
+    given = {"settings": SETTINGS, "input": {}, "request": None, "plan": None, "lock": None}
+    close(given, run, "REFUSED")
+    run.ledger.hold(held, 60)
+
+
+def test_a_record_opens_with_the_lock_and_not_without(event, run, plan):
+    request = event["request"]
+    given = {"settings": SETTINGS, "request": request, "plan": plan}
+    other = Execution(run.execution.id.replace(":r1", ":r2"), "r2", run.execution.started_at)
+    second = type(run)(settings=run.settings, execution=other, load_platform=run.load_platform, clock=run.clock)
+    with pytest.raises(LockHeldError, match="r1"):
+        acquire_lock.handler.__wrapped__(given, second)
+    assert run.ledger.record_of("r2") is None
+    assert acquire_lock.handler.__wrapped__(given, run)["fence"] == event["lock"]["fence"]
+
+
+def test_the_lock_is_held_through_an_approval_of_any_length(event, run, clock):
+    request_approval.handler.__wrapped__({**event, "task_token": "t"}, run)
+    clock.advance(event["request"]["approval_seconds"] + 30)
+    assert not run.ledger.holder().expired
+    assert run.ledger.approval("r1").digest == NEW.partition("@")[2]
+
+
+def ended(run, status="ABORTED"):
+    return {"detail": {"executionArn": run.execution.id, "name": "r1", "status": status, "cause": "pulled the plug"}}
+
+
+def recorded_live(run, colour=Colour.BLUE):
+    lock = run.ledger.acquire(run.execution.id, "setup", 60)
+    live = Live(colour=colour, image=OLD, digest=None, previous=None, release="r0", at=run.clock.now())
+    run.ledger.record_live(live, lock=lock, expected_revision=None)
+
+
+def repair(run, status="ABORTED"):
+    return repair_interrupted.handler.__wrapped__(ended(run, status), run)
+
+
+@pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
+def test_a_repair_makes_the_weights_whole_and_frees_the_lock(event, run, platform, healthy, cluster, status):
+    recorded_live(run)
+    Balancer(platform).set_weights(Weights(30, 70))
+    run.ledger.update_record(run.record_key, "deployed")
+    done = repair(run, status)
+    assert done["repaired"]
+    assert Balancer(platform).weights() == Weights(100, 0)
+    assert cluster.asked == [("scale", Colour.GREEN, 0)]
+    assert run.ledger.holder() is None
+    record = run.ledger.record_of("r1")
+    assert record.outcome == status
+    assert "pulled the plug" in record.outcome_reason
+    assert any("/repair/" in key for key in evidence())
+
+
+def test_a_repair_told_twice_repairs_once(event, run, healthy, cluster):
+    recorded_live(run)
+    assert repair(run)["repaired"]
+    assert not repair(run)["repaired"]
+
+
+def test_nothing_is_repaired_while_another_holds_the_lock(event, run, platform, healthy, cluster):
+    run.ledger.seize(run.execution.id, owner="the next release", purpose="go on", lease_seconds=60)
+    Balancer(platform).set_weights(Weights(30, 70))
+    assert not repair(run)["repaired"]
+    assert Balancer(platform).weights() == Weights(30, 70)
+
+
+def test_a_colour_kept_warm_is_not_stopped_by_a_repair_that_did_not_deploy_it(event, run, healthy, cluster):
+    recorded_live(run)
+    assert repair(run)["repaired"]
+    assert not cluster.asked
+
+
+def test_with_no_healthy_target_anywhere_the_weights_stay_and_people_are_told(event, run, platform, healthy, cluster):
+    recorded_live(run)
+    Balancer(platform).set_weights(Weights(30, 70))
+    healthy.update({Colour.BLUE: 0, Colour.GREEN: 0})
+    done = repair(run)
+    assert done["colour"] is None
+    assert Balancer(platform).weights() == Weights(30, 70)
+    assert "neither colour" in run.ledger.record_of("r1").outcome_reason
