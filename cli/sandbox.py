@@ -5,14 +5,19 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
-    from sandbox.supervisor import Status
+    from sandbox.config import Config
+    from sandbox.supervisor import Progress, Status
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,7 +49,11 @@ def up(
     from sandbox.supervisor import up as start  # noqa: PLC0415
 
     interrupt_on_termination()
-    options = Options(service=service, environment=environment, **_setup(bare=bare))
+    # Its imports take as long as the processes take to start: let them overlap.
+    Thread(target=import_module, args=("sandbox.provision",), daemon=True).start()
+    options = Options(service=service, environment=environment)
+    if not bare:
+        options = replace(options, setup=_provision)
     try:
         config = start(_resolve(directory), options, _say)
     except KeyboardInterrupt:
@@ -103,12 +112,10 @@ def env(directory: Directory = None) -> None:
         sys.stdout.write(f"unset {' '.join(obstacles)}\n")
 
 
-def _setup(*, bare: bool) -> dict[str, Any]:
-    if bare:
-        return {}
+def _provision(config: "Config", progress: "Progress") -> Mapping[str, Any]:
     from sandbox.provision import setup  # noqa: PLC0415
 
-    return {"setup": setup}
+    return setup(config, progress)
 
 
 def _resolve(directory: Path | None) -> Path:

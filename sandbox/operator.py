@@ -141,9 +141,23 @@ class Operator:
         """Change the weights by hand, past the workflow."""
         self.balancer.set_weights(weights)
 
-    def set_alarm(self, name: str, state: str, reason: str) -> None:
-        """Force an alarm's state, as `aws cloudwatch set-alarm-state` does."""
-        self.clients["cloudwatch"].set_alarm_state(AlarmName=name, StateValue=state, StateReason=reason)
+    def fire_alarm(self) -> str:
+        """Feed the metric that the first release alarm watches until it fires; return the alarm's name.
+
+        A state set by hand would last until the next evaluation only, as on AWS. It is OK again a period later.
+        """
+        client, name = self.clients["cloudwatch"], self.platform.release_alarms[0]
+        alarm = client.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]
+        datum = {"MetricName": alarm["MetricName"], "Dimensions": alarm["Dimensions"], "Value": alarm["Threshold"] + 1}
+        client.put_metric_data(Namespace=alarm["Namespace"], MetricData=[datum | {"StorageResolution": 1}])
+        self.until(self.firing, lambda firing: name in firing, f"{name} to fire", seconds=10)
+        return name
+
+    def firing(self) -> set[str]:
+        """The release alarms that are firing."""
+        names = list(self.platform.release_alarms)
+        found = self.clients["cloudwatch"].describe_alarms(AlarmNames=names)["MetricAlarms"]
+        return {alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM"}
 
     def deployments(self) -> dict[str, Any]:
         """What each colour's Deployment asks for: image and replicas, and its generation."""

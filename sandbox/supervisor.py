@@ -88,7 +88,8 @@ def up(dir_: Path, options: Options | None = None, progress: Progress = print) -
         return current.config
     register = Register.load(dir_)
     if processes.find_all(dir_, register.processes if register else ()):
-        raise SandboxError(f"a sandbox in {dir_} is half dead: {current.advice}")
+        reason = current.advice if current.state == "broken" else f"run `ops sandbox down --dir {dir_}` first"
+        raise SandboxError(f"a sandbox in {dir_} is half dead: {reason}")
     if dir_.exists() and any(dir_.iterdir()) and register is None:
         raise SandboxError(f"{dir_} is not empty and holds no sandbox: choose another directory with --dir")
     dir_.mkdir(parents=True, exist_ok=True)

@@ -65,7 +65,7 @@ class Stage:
             raise ChapterError(f"ops {arguments[0]} ended with {process.returncode}, expected {exits}: {out.strip()}")
         return dict(json.loads(out)) if out.strip() else {}
 
-    def expect(self, condition: bool, claim: str, seen: object = "") -> None:  # noqa: FBT001 - reads as a sentence
+    def expect(self, condition: bool, claim: str, seen: object = "") -> None:
         """Say the claim, or fail the chapter with what was seen."""
         if not condition:
             raise ChapterError(f"{claim}: not so{f' ({seen})' if seen != '' else ''}")

@@ -76,7 +76,8 @@ class Registry:
         for image in repository.images:
             if tag in image.image_tags and image.image_manifest != manifest:
                 image.image_tags.remove(tag)
-                image.image_tag = image.image_tags[-1] if image.image_tags else None
+                # An untagged image has None there, as moto's own constructor allows.
+                image.image_tag = image.image_tags[-1] if image.image_tags else None  # type: ignore[assignment]
 
     def _batch_get_image(self, call: Call, forward: Forward) -> Answer:
         answer = forward()

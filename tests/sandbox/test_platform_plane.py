@@ -1,12 +1,9 @@
 """The platform and the balancer as processes, asked through boto3; the automation plane is a stand-in here."""
 
-import hashlib
-import json
 import threading
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
@@ -17,11 +14,6 @@ from botocore.exceptions import ClientError
 
 from tests.sandbox.fixtures.automation import config_in, eventually
 from tests.sandbox.fixtures.platform import OPERATOR, Live, Platform, StandIn, process, running_platform
-
-ROLE = "arn:aws:iam::000000000000:role/detection-api-dev-cluster-operator"
-MANIFEST = json.dumps(
-    {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "annotations": {"v": "1"}}
-)
 
 
 @pytest.fixture(scope="module")
@@ -224,118 +216,6 @@ def test_metrics_arrive_at_cloudwatch(platform: Platform, live: Live) -> None:
         return any(b"AWS/ApplicationELB" in body and b"RequestCount" in body for body in list(metrics))
 
     eventually(published)
-
-
-def test_a_push_is_announced_with_the_digest_of_the_manifest(platform: Platform) -> None:
-    ecr, repository = platform.client("ecr"), platform.name("repository")
-    ecr.create_repository(repositoryName=repository)
-    pushed = ecr.put_image(repositoryName=repository, imageManifest=MANIFEST, imageTag="1.2.3")["image"]
-    digest = f"sha256:{hashlib.sha256(MANIFEST.encode()).hexdigest()}"
-    assert pushed["imageId"] == {"imageDigest": digest, "imageTag": "1.2.3"}
-
-    def event() -> dict[str, Any] | None:
-        events = platform.automation.events
-        return next((one for one in events if one["detail"]["repository-name"] == repository), None)
-
-    assert eventually(event) == {
-        "source": "aws.ecr",
-        "detail_type": "ECR Image Action",
-        "detail": {
-            "result": "SUCCESS",
-            "repository-name": repository,
-            "image-digest": digest,
-            "action-type": "PUSH",
-            "image-tag": "1.2.3",
-        },
-        "resources": [],
-    }
-    wanted = [{"imageDigest": digest}, {"imageDigest": "sha256:" + "0" * 64}, {"imageTag": "none"}]
-    answer = ecr.batch_get_image(repositoryName=repository, imageIds=wanted)
-    assert [image["imageManifest"] for image in answer["images"]] == [MANIFEST]
-    assert [failure["imageId"] for failure in answer["failures"]] == wanted[1:]
-
-
-def test_a_tag_that_moves_leaves_the_old_image_reachable_by_digest(platform: Platform) -> None:
-    ecr, repository = platform.client("ecr"), platform.name("repository")
-    ecr.create_repository(repositoryName=repository)
-    manifests = [MANIFEST, MANIFEST.replace('"1"', '"2"')]
-    digests = [
-        ecr.put_image(repositoryName=repository, imageManifest=text, imageTag="live")["image"]["imageId"]["imageDigest"]
-        for text in manifests
-    ]
-    wanted = [{"imageDigest": digests[0]}, {"imageTag": "live"}]
-    found = ecr.batch_get_image(repositoryName=repository, imageIds=wanted)["images"]
-    assert [image["imageManifest"] for image in found] == manifests
-    again = ecr.put_image(repositoryName=repository, imageManifest=manifests[0], imageTag="back")["image"]
-    assert again["imageId"]["imageDigest"] == digests[0]
-
-
-def test_pushing_into_a_missing_repository_is_refused(platform: Platform) -> None:
-    with pytest.raises(ClientError) as caught:
-        platform.client("ecr").put_image(repositoryName="none", imageManifest=MANIFEST, imageTag="1")
-    assert code_of(caught) == ("RepositoryNotFoundException", 400)
-
-
-@pytest.fixture(scope="module")
-def cluster(platform: Platform) -> str:
-    name = platform.name("cluster")
-    platform.client("eks").create_cluster(
-        name=name,
-        roleArn="arn:aws:iam::000000000000:role/cluster",
-        resourcesVpcConfig={"subnetIds": []},
-    )
-    return name
-
-
-def test_a_cluster_answers_with_the_sandbox_kubernetes_api(platform: Platform, cluster: str) -> None:
-    found = platform.client("eks").describe_cluster(name=cluster)["cluster"]
-    assert found["endpoint"] == platform.config.kubernetes_url
-    assert found["certificateAuthority"]["data"] == "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg=="
-    assert found["arn"] == f"arn:aws:eks:us-east-1:000000000000:cluster/{cluster}"
-    assert found["accessConfig"]["authenticationMode"] == "API"
-
-
-def test_access_entries_from_creation_to_deletion(platform: Platform, cluster: str) -> None:
-    eks = platform.client("eks")
-    named = {"clusterName": cluster, "principalArn": ROLE}
-    entry = eks.create_access_entry(**named, kubernetesGroups=["operators"], tags={"a": "b"})["accessEntry"]
-    assert entry["type"] == "STANDARD"
-    assert entry["username"].endswith(":assumed-role/detection-api-dev-cluster-operator/{{SessionName}}")
-    assert ":access-entry/" in entry["accessEntryArn"]
-    assert eks.describe_access_entry(**named)["accessEntry"] == entry
-    assert eks.list_access_entries(clusterName=cluster)["accessEntries"] == [ROLE]
-    with pytest.raises(eks.exceptions.ResourceInUseException):
-        eks.create_access_entry(**named)
-    updated = eks.update_access_entry(**named, kubernetesGroups=["viewers"])["accessEntry"]
-    assert updated["kubernetesGroups"] == ["viewers"]
-
-    policy = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy"
-    scope = {"type": "namespace", "namespaces": ["detection-api"]}
-    associated = eks.associate_access_policy(**named, policyArn=policy, accessScope=scope)
-    assert associated["associatedAccessPolicy"]["accessScope"] == scope
-    listed = eks.list_associated_access_policies(**named)["associatedAccessPolicies"]
-    assert [one["policyArn"] for one in listed] == [policy]
-    eks.disassociate_access_policy(**named, policyArn=policy)
-    assert eks.list_associated_access_policies(**named)["associatedAccessPolicies"] == []
-
-    eks.delete_access_entry(**named)
-    with pytest.raises(eks.exceptions.ResourceNotFoundException):
-        eks.describe_access_entry(**named)
-
-
-def test_access_entries_that_are_refused(platform: Platform, cluster: str) -> None:
-    eks = platform.client("eks")
-    for arguments, error in (
-        ({"clusterName": "none", "principalArn": ROLE}, "ResourceNotFoundException"),
-        ({"clusterName": cluster, "principalArn": OPERATOR}, "InvalidParameterException"),
-        (
-            {"clusterName": cluster, "principalArn": ROLE, "kubernetesGroups": ["system:masters"]},
-            "InvalidParameterException",
-        ),
-    ):
-        with pytest.raises(ClientError) as caught:
-            eks.create_access_entry(**arguments)
-        assert code_of(caught)[0] == error
 
 
 def test_the_routing_snapshot_is_not_sent_twice(platform: Platform, live: Live) -> None:

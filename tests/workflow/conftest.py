@@ -72,8 +72,7 @@ def settle(operator: Operator) -> None:
     for running in client.list_executions(stateMachineArn=operator.machine, statusFilter="RUNNING")["executions"]:
         client.stop_execution(executionArn=running["executionArn"], cause="the test is over")
     operator.until(operator.ledger.holder, lambda holder: holder is None, "the lock to be free", seconds=60)
-    for name in operator.platform.release_alarms:
-        operator.set_alarm(name, "OK", "the test is over")
+    operator.until(operator.firing, lambda firing: not firing, "the alarms to fall silent", seconds=30)
     recorded = operator.ledger.live()
     home = recorded.colour if recorded else operator.weights().whole or Colour.BLUE
     operator.set_weights(Weights.all_to(home))

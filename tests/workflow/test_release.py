@@ -75,3 +75,11 @@ def test_a_pushed_image_is_released(operator, live, load):
     finally:
         operator.clients["events"].disable_rule(Name=rule)
     nobody_suffered(load)
+
+
+def test_a_firing_alarm_can_be_overridden_and_that_is_recorded(operator, live, load, version):
+    tag = version()
+    operator.fire_alarm()
+    done = operator.run(image=tag, override_alarms="this release mends it")
+    assert done.status == "SUCCEEDED", done.cause
+    assert closed(operator, done, "SUCCEEDED").override_alarms == "this release mends it"

@@ -83,10 +83,9 @@ def test_too_little_traffic_proceeds_where_the_input_says_so(operator, live, ver
 
 
 def test_an_alarm_that_goes_off_during_the_bake_rolls_back(operator, live, load, version):
-    name = operator.platform.release_alarms[0]
     arn = operator.start(image=version(), bake_seconds=60)
     operator.wait_for_state(arn, "JudgeBake")
-    operator.set_alarm(name, "ALARM", "forced by the test")
+    name = operator.fire_alarm()
     done = operator.wait(arn)
     assert (done.status, done.error) == ("FAILED", "BakeFailedError")
     assert name in done.cause

@@ -41,12 +41,12 @@ def test_bad_input(operator, given, error, says):
 
 
 def test_an_alarm_that_is_firing_already(operator, version):
-    name = operator.platform.release_alarms[0]
-    operator.set_alarm(name, "ALARM", "the database is slow")
-    done = operator.run(image=version())
+    tag = version()
+    name = operator.fire_alarm()
+    done = operator.run(image=tag)
     assert (done.status, done.error) == ("FAILED", "ReleaseRefusedError")
     assert name in done.cause
-    assert "the database is slow" in done.cause
+    assert "Threshold Crossed" in done.cause
     closed(operator, done, "REFUSED")
 
 

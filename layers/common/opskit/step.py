@@ -1,6 +1,5 @@
 """The one decorator on every step: what a handler gets, what is logged, and what may come out."""
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +15,12 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics
 
 from opskit.clock import Clock, SystemClock, moment_of
-from opskit.errors import InvalidInputError, OpsError, ThrottledError, UnavailableError
+from opskit.errors import InvalidInputError, OpsError
 from opskit.evidence import Evidence
+from opskit.failures import named_failure
 from opskit.ledger import Ledger, Lock, ReleaseRecord
 from opskit.platform import Platform
+from opskit.result import checked
 from opskit.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 NAMESPACE = "DetectionOps"
 PLATFORM_KEPT = timedelta(seconds=60)
-# https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html#service-limits-task-executions
-MOST_RESULT_BYTES = 262_144
 
 Handler = Callable[[dict[str, Any], "Run"], dict[str, Any]]
 
@@ -158,7 +157,7 @@ def _decorate(handler: Handler, standalone: bool) -> LambdaHandler:
 
             def call(event: dict[str, Any], _: Any) -> dict[str, Any]:
                 started = run.clock.now()
-                result = _checked(name, handler(event, run))
+                result = checked(name, handler(event, run))
                 logger.info("finished", extra={"seconds": (run.clock.now() - started).total_seconds()})
                 return result
 
@@ -220,7 +219,7 @@ def _observed(settings: Settings, name: str, request_id: str) -> Iterator[tuple[
         logger.error(str(error), extra={"error": type(error).__name__})
         raise
     except Exception as error:
-        named = _named(error)
+        named = named_failure(error)
         logger.exception(str(error), extra={"error": type(named).__name__})
         if named is error:
             raise
@@ -228,67 +227,6 @@ def _observed(settings: Settings, name: str, request_id: str) -> Iterator[tuple[
     finally:
         if metrics.metric_set:
             metrics.flush_metrics()
-
-
-# What AWS answers when it wants to be asked more slowly; the codes that botocore's standard mode retries:
-# https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
-_THROTTLING = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "LimitExceededException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TransactionInProgressException",
-    }
-)
-
-
-def _named(error: Exception) -> Exception:
-    """AWS's passing failures under one name each, so that a state machine can tell them from defects."""
-    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: PLC0415, A004 - see opskit.clients
-
-    if isinstance(error, ConnectionError | HTTPClientError):
-        return UnavailableError(str(error))
-    if isinstance(error, ClientError):
-        if error.response["Error"]["Code"] in _THROTTLING:
-            return ThrottledError(str(error))
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
-            return UnavailableError(str(error))
-    return error
-
-
-def _checked(name: str, result: Any) -> dict[str, Any]:
-    if not isinstance(result, dict):
-        raise TypeError(f"{name} returned {type(result).__name__}; a step returns a dict")
-    try:
-        text = json.dumps(result, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} returned what JSON cannot carry: {_culprit(result) or error}") from error
-    if len(text.encode()) > MOST_RESULT_BYTES:
-        raise ValueError(f"{name} returned {len(text)} bytes; Step Functions takes {MOST_RESULT_BYTES}")
-    return result
-
-
-def _culprit(value: Any, place: str = "result") -> str | None:
-    """The place of the first value within `value` that JSON cannot carry, and what it is."""
-    if isinstance(value, Mapping):
-        return next(filter(None, (_culprit(item, f"{place}.{key}") for key, item in value.items())), None)
-    if isinstance(value, list | tuple):
-        return next(filter(None, (_culprit(item, f"{place}[{i}]") for i, item in enumerate(value))), None)
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        return f"{place} is {value!r} ({type(value).__name__})"
-    return None
 
 
 class _Platforms:

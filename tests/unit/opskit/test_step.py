@@ -29,8 +29,9 @@ from opskit.errors import (
 from opskit.evidence import Evidence
 from opskit.ledger import Ledger, ReleaseRecord
 from opskit.platform import PARAMETERS
+from opskit.result import MOST_RESULT_BYTES
 from opskit.settings import Settings
-from opskit.step import MOST_RESULT_BYTES, Execution, Run, step
+from opskit.step import Execution, Run, step
 from opskit.verdict import Outcome
 
 from .stand_ins import ENVIRONMENT, REGION, SERVICE, START, TABLE, ManualClock, once

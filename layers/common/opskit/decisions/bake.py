@@ -83,13 +83,15 @@ def _worse(
     alarms: Sequence[AlarmState] | None,
     rules: Rules,
 ) -> str | None:
-    for alarm in alarms or ():
-        if alarm.firing:
-            return f"alarm {alarm.name} is firing: {alarm.reason}"
     if targets.healthy == 0:
         return "none of the new version's targets is healthy"
-    if new is None or new.requests < rules.minimum_requests:
-        return None
+    compared = _compare(new, old, rules) if new and new.requests >= rules.minimum_requests else None
+    if compared:
+        return compared
+    return next((f"alarm {alarm.name} is firing: {alarm.reason}" for alarm in alarms or () if alarm.firing), None)
+
+
+def _compare(new: TrafficSample, old: TrafficSample | None, rules: Rules) -> str | None:
     allowed = rate(old) + rules.error_rate_increase
     if rate(new) > allowed:
         return (
