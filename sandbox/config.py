@@ -87,9 +87,15 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "registration_delay_seconds": _number,
     "metric_period_seconds": _whole,
     "health_check_interval_seconds": _positive,
+    "engine_pace_seconds": _number,
 }
 _OPTIONAL = frozenset(
-    {"registration_delay_seconds", "metric_period_seconds", "health_check_interval_seconds"}
+    {
+        "registration_delay_seconds",
+        "metric_period_seconds",
+        "health_check_interval_seconds",
+        "engine_pace_seconds",
+    }
 )
 
 
@@ -118,6 +124,8 @@ class Config:
     """How often the balancer publishes its metrics."""
     health_check_interval_seconds: float = 0.5
     """Between two health checks of a target; stands in for the target group's own interval."""
+    engine_pace_seconds: float = 0.3
+    """How long databases and caches stay in each passing status (`creating`, `modifying`, ...)."""
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -125,9 +133,7 @@ class Config:
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise ConfigError(
-                f"{path} does not exist: no sandbox was started there (ops sandbox up)"
-            ) from None
+            raise ConfigError(f"{path} does not exist: no sandbox was started there (ops sandbox up)") from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ConfigError(f"{path} cannot be read: {error}") from error
         try:

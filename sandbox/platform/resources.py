@@ -1,7 +1,7 @@
 """Which resources a call needs permission for.
 
 Source: the "Resource types" column of the Service Authorization Reference for Elastic Load Balancing V2,
-Elastic Container Registry and Elastic Kubernetes Service. An action without resource types is authorized
+Elastic Container Registry, Elastic Kubernetes Service and ElastiCache. An action without resource types is authorized
 against `*`. Where AWS checks a resource that does not exist yet, its id is `*`.
 
 EC2 calls, and calls that no table below knows, are authorized against `*`: a policy that names a resource
@@ -113,6 +113,44 @@ def _kubernetes(call: Call, account: str) -> Sequence[str]:
     return (f"arn:aws:eks:{call.region}:{account}:cluster/{cluster}",)
 
 
+# Member of a request to the kind of the ElastiCache resource that it names.
+_CACHE_MEMBERS = {
+    "ReplicationGroupId": "replicationgroup",
+    "CacheClusterId": "cluster",
+    "SnapshotName": "snapshot",
+    "SourceSnapshotName": "snapshot",
+    "TargetSnapshotName": "snapshot",
+    "FinalSnapshotIdentifier": "snapshot",
+    "CacheParameterGroupName": "parametergroup",
+    "CacheSubnetGroupName": "subnetgroup",
+    "UserId": "user",
+}
+# What a listing is about, where it names nothing.
+_CACHE_LISTINGS = {
+    "DescribeCacheClusters": "cluster",
+    "DescribeCacheParameterGroups": "parametergroup",
+    "DescribeCacheSubnetGroups": "subnetgroup",
+    "DescribeReplicationGroups": "replicationgroup",
+    "DescribeSnapshots": "snapshot",
+    "DescribeUsers": "user",
+}
+
+
+def _cache(call: Call, account: str) -> Sequence[str]:
+    if call.params.get("ResourceName"):
+        return (call.params["ResourceName"],)
+    prefix = f"arn:aws:elasticache:{call.region}:{account}:"
+    named = tuple(
+        f"{prefix}{kind}:{str(call.params[member]).lower()}"
+        for member, kind in _CACHE_MEMBERS.items()
+        if call.params.get(member)
+    )
+    if named:
+        return named
+    kind = _CACHE_LISTINGS.get(call.operation)
+    return (f"{prefix}{kind}:*",) if kind else ANY
+
+
 def resources(call: Call, account: str) -> Sequence[str]:
     """The ARNs (or `*`) that the caller must be allowed to act on; all of them."""
     if call.service == "elbv2":
@@ -122,4 +160,6 @@ def resources(call: Call, account: str) -> Sequence[str]:
         return _registry(call, account)
     if call.service == "eks":
         return _kubernetes(call, account)
+    if call.service == "elasticache":
+        return _cache(call, account)
     return ANY

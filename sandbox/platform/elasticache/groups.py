@@ -1,0 +1,435 @@
+"""Replication groups: made, changed, failed over, deleted."""
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.platform.calls import Call
+from sandbox.platform.elasticache.exports import Exports
+from sandbox.platform.elasticache.model import NODE_GROUP, Group, Snapshot, now
+from sandbox.platform.elasticache.nodes import Nodes
+from sandbox.platform.elasticache.parameters import family_of
+from sandbox.platform.elasticache.snapshots import Snapshots
+from sandbox.platform.elasticache.state import SERVICE, State, paged
+from sandbox.platform.errors import AwsError
+from sandbox.redis.server import RedisError
+
+log = logging.getLogger(__name__)
+_ID = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,39}(?<!-)", re.IGNORECASE)
+_DEFAULT_VERSION = {"redis": "7.1", "valkey": "8.0"}
+_UNSERVED_CHANGES = frozenset(
+    {"UserGroupIdsToAdd", "UserGroupIdsToRemove", "ClusterMode", "TransitEncryptionEnabled", "Engine"}
+)
+_MAX_NODES = 6
+"""One primary and five replicas, to a node group without cluster mode."""
+
+
+def refused(message: str) -> AwsError:
+    """What this sandbox does not do."""
+    return AwsError("InvalidParameterCombination", f"Not served by the sandbox: {message}")
+
+
+class Groups:
+    """The calls about replication groups. Each takes a call and returns the operation's output."""
+
+    def __init__(self, state: State, nodes: Nodes, snapshots: Snapshots, exports: Exports) -> None:
+        self._state = state
+        self._nodes = nodes
+        self._snapshots = snapshots
+        self._exports = exports
+
+    def describe(self, call: Call) -> dict[str, Any]:
+        """DescribeReplicationGroups."""
+        with self._state.lock:
+            named = call.params.get("ReplicationGroupId")
+            groups = [self._state.group(named)] if named else list(self._state.groups.values())
+            shown = [self._describe(group) for group in groups]
+        page, marker = paged(call, shown)
+        return {"ReplicationGroups": page, "Marker": marker}
+
+    def describe_clusters(self, call: Call) -> dict[str, Any]:
+        """DescribeCacheClusters: the nodes of all groups."""
+        params, state = call.params, self._state
+        with state.lock:
+            if named := params.get("CacheClusterId"):
+                pairs = [state.cluster(named)]
+            elif params.get("ShowCacheClustersNotInReplicationGroups"):
+                pairs = []
+            else:
+                pairs = [(group, node) for group in state.groups.values() for node in group.nodes]
+            with_nodes = bool(params.get("ShowCacheNodeInfo"))
+            shown = [
+                group.describe_node(node, state.node_status(group, node), with_nodes=with_nodes)
+                for group, node in pairs
+            ]
+        page, marker = paged(call, shown)
+        return {"CacheClusters": page, "Marker": marker}
+
+    def create(self, call: Call) -> dict[str, Any]:
+        """CreateReplicationGroup, empty, of a snapshot, or of a dump in S3."""
+        params, state = call.params, self._state
+        group_id = params["ReplicationGroupId"].lower()
+        targets = (group_id, params.get("SnapshotName") or group_id)
+        state.faults.refuse(SERVICE, "CreateReplicationGroup", targets)
+        arns = params.get("SnapshotArns") or []
+        if arns and params.get("SnapshotName"):
+            raise AwsError("InvalidParameterCombination", "SnapshotName and SnapshotArns exclude each other.")
+        if len(arns) > 1:
+            raise refused("more than one dump, which needs cluster mode")
+        for arn in arns:
+            self._exports.check_source(arn)
+        with state.lock:
+            if group_id in state.groups:
+                raise AwsError("ReplicationGroupAlreadyExists", f"Replication group {group_id} already exists.")
+            snapshot = self._snapshots.for_restore(params["SnapshotName"]) if params.get("SnapshotName") else None
+            group = self._new(call, group_id, snapshot)
+            count = _count(call)
+            if group.automatic_failover and count < 2:
+                raise AwsError(
+                    "InvalidParameterCombination",
+                    "When automatic failover is enabled, there must be at least one replica.",
+                )
+            zones = params.get("PreferredCacheClusterAZs") or [f"{state.region}{letter}" for letter in "abc"]
+            state.tag(group.arn, params.get("Tags"))
+            self._nodes.prepare(group, count, zones)
+            for node in group.nodes:
+                state.tag(state.arn("cluster", node.id), params.get("Tags"))
+            if group.retention:
+                group.snapshotting_cluster = group.nodes[-1].id
+            state.groups[group_id] = group
+            if snapshot is not None:
+                snapshot.restores += 1
+            described = self._describe(group)
+
+        state.begin(f"create {group_id}", lambda: self._create(group, snapshot, arns, targets))
+        return {"ReplicationGroup": described}
+
+    def _create(self, group: Group, snapshot: Snapshot | None, arns: list[str], targets: tuple[str, ...]) -> None:
+        state = self._state
+        status = "available"
+        dump = snapshot.path if snapshot is not None else None
+        try:
+            with group.lock:
+                group.directory.mkdir(parents=True, exist_ok=True)
+                if arns:
+                    dump = group.directory / "seed.rdb"
+                    self._exports.download(arns[0], dump)
+                self._nodes.start(group, dump)
+        except Exception:
+            log.exception("replication group %s was not created", group.id)
+            status = "create-failed"
+        finally:
+            state.pause("CreateReplicationGroup", targets)
+            with state.lock:
+                if snapshot is not None:
+                    snapshot.restores -= 1
+        state.show(group, state.faults.end_status(SERVICE, "CreateReplicationGroup", targets) or status)
+
+    def _new(self, call: Call, group_id: str, snapshot: Snapshot | None) -> Group:
+        params, state = call.params, self._state
+        remembered = snapshot.source if snapshot is not None else {}
+        if not _ID.fullmatch(group_id):
+            raise AwsError(
+                "InvalidParameterValue", f"The parameter ReplicationGroupIdentifier is not valid: {group_id}"
+            )
+        if params.get("ClusterMode") not in (None, "disabled") or (params.get("NumNodeGroups") or 1) > 1:
+            raise refused("cluster mode")
+        for member in ("GlobalReplicationGroupId", "PrimaryClusterId", "DataTieringEnabled", "UserGroupIds"):
+            if params.get(member):
+                raise refused(member)
+        if params.get("TransitEncryptionMode") == "preferred":
+            raise refused("TransitEncryptionMode preferred")
+        engine = params.get("Engine") or remembered.get("Engine") or "redis"
+        if engine not in _DEFAULT_VERSION:
+            raise AwsError("InvalidParameterValue", f"Invalid engine: {engine}")
+        version = params.get("EngineVersion") or remembered.get("EngineVersion") or _DEFAULT_VERSION[engine]
+        family = family_of(engine, version)
+        node_type = params.get("CacheNodeType") or remembered.get("CacheNodeType")
+        if not node_type:
+            raise AwsError("InvalidParameterValue", "CacheNodeType is required.")
+        state.memory_gib(node_type)
+        parameters = state.parameters.get(params.get("CacheParameterGroupName") or f"default.{family}")
+        if parameters.family != family:
+            raise AwsError(
+                "InvalidParameterCombination",
+                f"Expected a parameter group of family {family} but found one of family {parameters.family}",
+            )
+        token, tls = params.get("AuthToken"), bool(params.get("TransitEncryptionEnabled"))
+        if token:
+            _check_token(token)
+            if not tls:
+                raise AwsError(
+                    "InvalidParameterCombination", "AuthToken can only be used with TransitEncryptionEnabled."
+                )
+        if params.get("MultiAZEnabled") and not params.get("AutomaticFailoverEnabled"):
+            raise AwsError("InvalidParameterCombination", "MultiAZ needs automatic failover to be enabled.")
+        return Group(
+            id=group_id,
+            arn=state.arn("replicationgroup", group_id),
+            description=params["ReplicationGroupDescription"],
+            engine=engine,
+            engine_version=version,
+            node_type=node_type,
+            parameter_group=parameters.name,
+            subnet_group=params.get("CacheSubnetGroupName") or "default",
+            security_groups=list(params.get("SecurityGroupIds") or ()),
+            port=0,
+            automatic_failover=bool(params.get("AutomaticFailoverEnabled")),
+            multi_az=bool(params.get("MultiAZEnabled")),
+            transit_encryption=tls,
+            at_rest_encryption=bool(params.get("AtRestEncryptionEnabled")),
+            kms_key=params.get("KmsKeyId"),
+            auth_tokens=[token] if token else [],
+            auth_token_at=now() if token else None,
+            retention=params.get("SnapshotRetentionLimit") or 0,
+            snapshot_window=params.get("SnapshotWindow") or "03:00-04:00",
+            maintenance_window=params.get("PreferredMaintenanceWindow") or "sun:05:00-sun:06:00",
+            auto_minor_upgrade=params.get("AutoMinorVersionUpgrade", True),
+            topic_arn=params.get("NotificationTopicArn"),
+            directory=state.directory / "groups" / group_id,
+        )
+
+    def modify(self, call: Call) -> dict[str, Any]:
+        """ModifyReplicationGroup. Without ApplyImmediately a new node type stays pending."""
+        params, state = call.params, self._state
+        for member in _UNSERVED_CHANGES & params.keys():
+            if params[member]:
+                raise refused(member)
+        with state.lock:
+            group = self._changing(call)
+            changes = self._changes(call, group)
+            group.status = "modifying"
+            described = self._describe(group)
+
+        def work() -> None:
+            with state.lock:
+                for change in changes:
+                    change()
+            with group.lock:
+                self._nodes.configure(group)
+                self._nodes.set_auth_tokens(group)
+
+        self._change(group, "ModifyReplicationGroup", work)
+        return {"ReplicationGroup": described}
+
+    def _changes(self, call: Call, group: Group) -> list[Callable[[], None]]:
+        """What is to be set once the group is `modifying`; raises `AwsError` for what cannot be."""
+        params, changes = call.params, []
+
+        def later(attribute: str, value: Any) -> None:
+            changes.append(lambda: setattr(group, attribute, value))
+
+        for member, attribute in (
+            ("ReplicationGroupDescription", "description"),
+            ("SecurityGroupIds", "security_groups"),
+            ("PreferredMaintenanceWindow", "maintenance_window"),
+            ("SnapshotWindow", "snapshot_window"),
+            ("NotificationTopicArn", "topic_arn"),
+            ("AutoMinorVersionUpgrade", "auto_minor_upgrade"),
+            ("EngineVersion", "engine_version"),
+        ):
+            if params.get(member) is not None:
+                later(attribute, params[member])
+        if params.get("EngineVersion"):
+            family_of(group.engine, params["EngineVersion"])
+        failover = params.get("AutomaticFailoverEnabled", group.automatic_failover)
+        if failover and len(group.nodes) < 2:
+            raise AwsError(
+                "InvalidParameterCombination", "When automatic failover is enabled, there must be at least one replica."
+            )
+        multi_az = params.get("MultiAZEnabled", group.multi_az)
+        if multi_az and not failover:
+            raise AwsError("InvalidParameterCombination", "MultiAZ needs automatic failover to be enabled.")
+        later("automatic_failover", failover)
+        later("multi_az", multi_az)
+        self._snapshotting(call, group, later)
+        if name := params.get("CacheParameterGroupName"):
+            parameters = self._state.parameters.get(name)
+            if parameters.family != family_of(group.engine, params.get("EngineVersion") or group.engine_version):
+                raise AwsError(
+                    "InvalidParameterCombination", f"{name} is of family {parameters.family}, which does not fit."
+                )
+            later("parameter_group", parameters.name)
+        if node_type := params.get("CacheNodeType"):
+            self._state.memory_gib(node_type)
+            if params.get("ApplyImmediately"):
+                later("node_type", node_type)
+                later("pending_node_type", None)
+            else:
+                group.pending_node_type = node_type
+        self._auth(call, group, later)
+        return changes
+
+    @staticmethod
+    def _snapshotting(call: Call, group: Group, later: Callable[[str, Any], None]) -> None:
+        named, retention = call.params.get("SnapshottingClusterId"), call.params.get("SnapshotRetentionLimit")
+        if named is not None:
+            if group.node(named) is None:
+                raise AwsError("CacheClusterNotFound", f"CacheCluster not found: {named}", 404)
+            later("snapshotting_cluster", named)
+        if retention is not None:
+            if retention and named is None and group.snapshotting_cluster is None:
+                raise AwsError(
+                    "InvalidParameterCombination",
+                    "Must specify both SnapshotRetentionLimit and SnapshottingClusterId to turn on snapshots",
+                )
+            later("retention", retention)
+
+    @staticmethod
+    def _auth(call: Call, group: Group, later: Callable[[str, Any], None]) -> None:
+        token, strategy = call.params.get("AuthToken"), call.params.get("AuthTokenUpdateStrategy") or "ROTATE"
+        if strategy == "DELETE":
+            later("auth_tokens", [])
+        elif token:
+            _check_token(token)
+            if not group.transit_encryption:
+                raise AwsError(
+                    "InvalidParameterCombination", "AuthToken can only be used with TransitEncryptionEnabled."
+                )
+            # ROTATE: the old one works beside the new one, until SET.
+            later("auth_tokens", [token] if strategy == "SET" else [token, *group.auth_tokens[:1]])
+            later("auth_token_at", now())
+
+    def increase(self, call: Call) -> dict[str, Any]:
+        """IncreaseReplicaCount."""
+        return self._resize(call, grow=True)
+
+    def decrease(self, call: Call) -> dict[str, Any]:
+        """DecreaseReplicaCount."""
+        return self._resize(call, grow=False)
+
+    def _resize(self, call: Call, *, grow: bool) -> dict[str, Any]:
+        params, state = call.params, self._state
+        if not params.get("ApplyImmediately"):
+            raise AwsError("InvalidParameterValue", "ApplyImmediately=False is not currently supported.")
+        with state.lock:
+            group = self._changing(call)
+            leaving = [node for node in group.replicas if node.id in (params.get("ReplicasToRemove") or ())]
+            wanted = params.get("NewReplicaCount")
+            for one in params.get("ReplicaConfiguration") or ():
+                wanted = one["NewReplicaCount"]
+            if wanted is None and leaving:
+                wanted = len(group.replicas) - len(leaving)
+            if wanted is None:
+                raise AwsError("InvalidParameterCombination", "NewReplicaCount is required.")
+            if wanted == len(group.replicas) or (wanted > len(group.replicas)) != grow:
+                raise AwsError("NoOperationFault", f"The group has {len(group.replicas)} replicas.")
+            if not (1 if group.automatic_failover else 0) <= wanted < _MAX_NODES:
+                raise AwsError("InvalidParameterValue", f"{wanted} replicas are not possible.")
+            if not grow and not leaving:
+                leaving = group.replicas[wanted:]
+            group.status = "modifying"
+            described = self._describe(group)
+        zones = [f"{state.region}{letter}" for letter in "abc"]
+
+        def work() -> None:
+            with group.lock:
+                for node in leaving:
+                    self._nodes.shrink(group, node)
+                while len(group.replicas) < wanted:
+                    self._nodes.grow(group, zones)
+
+        self._change(group, call.operation, work)
+        return {"ReplicationGroup": described}
+
+    def fail_over(self, call: Call) -> dict[str, Any]:
+        """TestFailover."""
+        with self._state.lock:
+            group = self._changing(call)
+            if call.params["NodeGroupId"] != NODE_GROUP:
+                raise AwsError("NodeGroupNotFoundFault", f"Node group {call.params['NodeGroupId']} not found.", 404)
+            if not group.automatic_failover:
+                raise AwsError("TestFailoverNotAvailableFault", "Automatic failover is not enabled.")
+            group.status = "modifying"
+            described = self._describe(group)
+
+        def work() -> None:
+            with group.lock:
+                self._nodes.fail_over(group)
+
+        self._change(group, "TestFailover", work)
+        return {"ReplicationGroup": described}
+
+    def delete(self, call: Call) -> dict[str, Any]:
+        """DeleteReplicationGroup, with a last snapshot if one is named."""
+        params, state = call.params, self._state
+        if params.get("RetainPrimaryCluster"):
+            raise refused("RetainPrimaryCluster")
+        with state.lock:
+            group = state.group(params["ReplicationGroupId"])
+            state.faults.refuse(SERVICE, "DeleteReplicationGroup", (group.id,))
+            status = state.group_status(group)
+            if status not in ("available", "create-failed"):
+                raise AwsError(
+                    "InvalidReplicationGroupState",
+                    f"Replication group {group.id} is not in available state; its state is {status}.",
+                )
+            name = params.get("FinalSnapshotIdentifier")
+            final = self._snapshots.begin(name, group, group.primary) if name and group.primary is not None else None
+            state.show(group, "deleting")
+            described = self._describe(group)
+        targets = (group.id,)
+
+        def work() -> None:
+            if final is not None and group.primary is not None:
+                self._snapshots.take(
+                    final, group, group.primary, operation="CreateSnapshot", targets=(group.id, final.name)
+                )
+            state.pause("DeleteReplicationGroup", targets)
+            ending = state.faults.end_status(SERVICE, "DeleteReplicationGroup", targets)
+            if ending is not None:
+                state.show(group, ending)
+                return
+            with group.lock:
+                self._nodes.destroy(group)
+            with state.lock:
+                state.groups.pop(group.id, None)
+                for arn in (group.arn, *(state.arn("cluster", node.id) for node in group.nodes)):
+                    state.tags.pop(arn, None)
+
+        state.begin(f"delete {group.id}", work)
+        return {"ReplicationGroup": described}
+
+    def _changing(self, call: Call) -> Group:
+        """The available group that a call is to change, unless a fault refuses it."""
+        group = self._state.group(call.params["ReplicationGroupId"])
+        self._state.faults.refuse(SERVICE, call.operation, (group.id,))
+        self._state.require_available(group)
+        return group
+
+    def _change(self, group: Group, operation: str, work: Callable[[], None]) -> None:
+        """Do `work` while the group is `modifying`."""
+        state = self._state
+        state.show(group, "modifying")
+
+        def run() -> None:
+            try:
+                work()
+            except RedisError as error:
+                log.error("%s of %s: %s", operation, group.id, error)
+            finally:
+                state.pause(operation, (group.id,))
+                state.show(group, state.faults.end_status(SERVICE, operation, (group.id,)) or "available")
+
+        state.begin(f"{operation} {group.id}", run)
+
+    def _describe(self, group: Group) -> dict[str, Any]:
+        return group.describe(self._state.group_status(group))
+
+
+def _count(call: Call) -> int:
+    """How many nodes a new group is to have."""
+    count, replicas = call.params.get("NumCacheClusters"), call.params.get("ReplicasPerNodeGroup")
+    if count is not None and replicas is not None:
+        raise AwsError("InvalidParameterCombination", "NumCacheClusters and ReplicasPerNodeGroup exclude each other.")
+    wanted = count if count is not None else (replicas or 0) + 1
+    if not 1 <= wanted <= _MAX_NODES:
+        raise AwsError("InvalidParameterValue", f"A replication group has 1 to {_MAX_NODES} nodes, not {wanted}.")
+    return int(wanted)
+
+
+def _check_token(token: str) -> None:
+    # AuthToken: 16 to 128 characters; of the special ones only ! & # $ ^ < > -
+    if not re.fullmatch(r"[A-Za-z0-9!&#$^<>-]{16,128}", token):
+        raise AwsError("InvalidParameterValue", "Invalid AuthToken provided.")
