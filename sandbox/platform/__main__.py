@@ -24,10 +24,9 @@ def main() -> None:
     os.environ["MOTO_ACCOUNT_ID"] = config.account
     from sandbox.platform.server import make_application, make_server  # noqa: PLC0415
 
+    application = make_application(config, b64encode((config.tls_dir / "ca.pem").read_bytes()).decode())
     server = make_server(
-        urlsplit(config.platform_url).hostname or "127.0.0.1",
-        port_of(config.platform_url),
-        make_application(config, b64encode((config.tls_dir / "ca.pem").read_bytes()).decode()),
+        urlsplit(config.platform_url).hostname or "127.0.0.1", port_of(config.platform_url), application
     )
 
     def stop(*_: object) -> None:
@@ -39,6 +38,7 @@ def main() -> None:
     log.info("serving %s", config.platform_url)
     server.serve_forever(poll_interval=0.2)
     server.server_close()
+    application.close()
     logging.shutdown()
     # The state dies with the process; taking moto's modules down in order would only take seconds.
     os._exit(0)

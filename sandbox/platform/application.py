@@ -53,8 +53,15 @@ class Application:
         self._concerns[concern.service] = concern
 
     def add_internal(self, path: str, endpoint: InternalEndpoint) -> None:
-        """Serve GET `path` (under `/_sandbox/`), without authorization and unlogged."""
+        """Serve `path` (under `/_sandbox/`), without authorization and unlogged."""
         self._internal[path] = endpoint
+
+    def close(self) -> None:
+        """Let concerns that keep something running stop it."""
+        for concern in self._concerns.values():
+            close = getattr(concern, "close", None)
+            if close is not None:
+                close()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""

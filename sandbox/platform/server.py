@@ -17,7 +17,8 @@ from sandbox.platform.authorization import Authorizer
 from sandbox.platform.automation import Automation
 from sandbox.platform.clusters import Clusters
 from sandbox.platform.elasticache.concern import ElastiCache
-from sandbox.platform.faults import Faults
+from sandbox.platform.engines import PATH as ENGINES
+from sandbox.platform.engines import Faults
 from sandbox.platform.journal import Journal
 from sandbox.platform.load_balancing import BalancerHealth, LoadBalancing
 from sandbox.platform.registry import Registry
@@ -79,7 +80,7 @@ def make_application(config: Config, certificate_authority: str) -> Application:
             faults=faults,
         )
     )
-    application.add_internal("/_sandbox/engines", faults.endpoint)
+    application.add_internal(ENGINES, faults.endpoint)
     application.add_internal("/_sandbox/routing", load_balancing.routing)
     application.add_internal("/_sandbox/health", _health)
     return application

@@ -9,34 +9,35 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Address = tuple[str, int]
 _CHUNK = 64 * 1024
 
 
 def server_context(tls_dir: Path) -> ssl.SSLContext:
-    """TLS with the sandbox's certificate (`server.pem`, `server.key`), version 1.2 or newer."""
+    """TLS with the certificate for engines, version 1.2 or newer."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(tls_dir / "server.pem", tls_dir / "server.key")
+    context.load_cert_chain(tls_dir / "engines.pem", tls_dir / "engines.key")
     return context
 
 
 class Relay:
-    """Accepts on one port and passes on to another; made by `Relays`."""
+    """Accepts on one address and passes on to another; made by `Relays`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, port: int, target: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, address: Address, target: Address) -> None:
         self._loop = loop
         self._target = target
         self._listener: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.port = port
+        self._address = address
 
     async def listen(self, context: ssl.SSLContext | None) -> None:
         """Begin to accept."""
-        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=context)
+        self._listener = await asyncio.start_server(self._accept, *self._address, ssl=context)
 
-    def retarget(self, port: int) -> None:
-        """Pass new connections on to `port`, and cut the present ones."""
-        self._run(self._retarget(port))
+    def retarget(self, target: Address) -> None:
+        """Pass new connections on to `target`, and cut the present ones."""
+        self._run(self._retarget(target))
 
     def close(self) -> None:
         """Stop accepting and cut what is connected."""
@@ -45,8 +46,8 @@ class Relay:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
-    async def _retarget(self, port: int) -> None:
-        self._target = port
+    async def _retarget(self, target: Address) -> None:
+        self._target = target
         self._cut()
 
     async def _close(self) -> None:
@@ -70,7 +71,7 @@ class Relay:
             writer.transport.abort()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        theirs, ours = await asyncio.open_connection("127.0.0.1", self._target)
+        theirs, ours = await asyncio.open_connection(*self._target)
         try:
             both = [asyncio.ensure_future(_pump(reader, ours)), asyncio.ensure_future(_pump(theirs, writer))]
             try:
@@ -96,12 +97,12 @@ class Relays:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def open(self, port: int, target: int, context: ssl.SSLContext | None = None) -> Relay:
-        """Accept on `port`, with TLS if there is a `context`, and pass on to `target`."""
+    def open(self, address: Address, target: Address, context: ssl.SSLContext | None = None) -> Relay:
+        """Accept at `address`, with TLS if there is a `context`, and pass on to `target`."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="relays", daemon=True).start()
-        relay = Relay(self._loop, port, target)
+        relay = Relay(self._loop, address, target)
         asyncio.run_coroutine_threadsafe(relay.listen(context), self._loop).result(10)
         return relay

@@ -19,6 +19,9 @@ from sandbox.redis.launcher import Launcher
 if TYPE_CHECKING:
     import redis
 
+Address = tuple[str, int]
+"""Host and port."""
+
 DUMP = "dump.rdb"
 _ADMIN = "sandbox-admin"
 
@@ -63,14 +66,16 @@ class Statistics:
 
 
 class RedisServer:
-    """A server in `directory`, on `port` of loopback. Not synchronized: the caller serializes."""
+    """A server in `directory`, on a loopback `address`. Not synchronized: the caller serializes."""
 
-    def __init__(self, launcher: Launcher, directory: Path, port: int, *, admin_password: str | None = None) -> None:
+    def __init__(
+        self, launcher: Launcher, directory: Path, address: Address, *, admin_password: str | None = None
+    ) -> None:
         self._launcher = launcher
         self._process: subprocess.Popen[bytes] | None = None
         self._client: redis.Redis | None = None
         self.directory = directory
-        self.port = port
+        self.address = address
         # Replicas log in to their primary with it, so all servers of a group share it.
         self.admin_password = admin_password or secrets.token_hex(16)
 
@@ -84,7 +89,7 @@ class RedisServer:
         options: Mapping[str, str],
         *,
         auth_token: str | None = None,
-        primary_port: int | None = None,
+        primary: Address | None = None,
         dump: Path | None = None,
     ) -> None:
         """Start, load `dump` if given, and return when it answers; as a replica, when it is in sync.
@@ -97,12 +102,12 @@ class RedisServer:
             shutil.copyfile(dump, self.directory / DUMP)
         configuration = self.directory / "redis.conf"
         configuration.touch(mode=0o600)
-        configuration.write_text(self._configuration(options, auth_token, primary_port), encoding="utf-8")
+        configuration.write_text(self._configuration(options, auth_token, primary), encoding="utf-8")
         log = self.directory / "redis.log"
         log.unlink(missing_ok=True)
         self._process = self._launcher.start((REDIS_SERVER_PATH, str(configuration)), cwd=self.directory, log=log)
         try:
-            self._wait(log, in_sync=primary_port is not None)
+            self._wait(log, in_sync=primary is not None)
         except BaseException:
             self.stop()
             raise
@@ -127,9 +132,9 @@ class RedisServer:
         passwords = [f">{token}" for token in tokens] or ["nopass"]
         self._do("ACL", "SETUSER", "default", "resetpass", *passwords)
 
-    def follow(self, primary_port: int) -> None:
-        """Become a replica of the server on `primary_port`."""
-        self._do("REPLICAOF", "127.0.0.1", str(primary_port))
+    def follow(self, primary: Address) -> None:
+        """Become a replica of the server at `primary`."""
+        self._do("REPLICAOF", primary[0], str(primary[1]))
 
     def promote(self) -> None:
         """Stop being a replica."""
@@ -174,12 +179,12 @@ class RedisServer:
             replication_lag_seconds=None if lag is None else max(float(lag), 0.0),
         )
 
-    def _configuration(self, options: Mapping[str, str], auth_token: str | None, primary_port: int | None) -> str:
+    def _configuration(self, options: Mapping[str, str], auth_token: str | None, primary: Address | None) -> str:
         restricted = " ".join(f"-{command}" for command in _RESTRICTED)
         password = f">{auth_token}" if auth_token else "nopass"
         lines = [
-            "bind 127.0.0.1",
-            f"port {self.port}",
+            f"bind {self.address[0]}",
+            f"port {self.address[1]}",
             "daemonize no",
             'save ""',
             "appendonly no",
@@ -193,8 +198,8 @@ class RedisServer:
             f"masterauth {self.admin_password}",
             *(f"{name} {value or chr(34) * 2}" for name, value in options.items()),
         ]
-        if primary_port is not None:
-            lines.append(f"replicaof 127.0.0.1 {primary_port}")
+        if primary is not None:
+            lines.append(f"replicaof {primary[0]} {primary[1]}")
         return "\n".join(lines) + "\n"
 
     def _wait(self, log: Path, *, in_sync: bool) -> None:
@@ -204,8 +209,8 @@ class RedisServer:
         from redis.retry import Retry  # noqa: PLC0415
 
         self._client = redis.Redis(
-            host="127.0.0.1",
-            port=self.port,
+            host=self.address[0],
+            port=self.address[1],
             username=_ADMIN,
             password=self.admin_password,
             socket_timeout=5,

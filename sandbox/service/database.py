@@ -102,7 +102,7 @@ class Database:
         except TimeoutError as error:
             # All connections are at work. If that is for want of answers, those who wait for them will tell.
             raise DatabaseUnavailableError("no connection is free") from error
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SourceError) as error:
+        except (*_connection_errors(), asyncpg.PostgresError, SourceError) as error:
             self._fail(pool, error)
             raise DatabaseUnavailableError(str(error)) from error
         try:
@@ -115,7 +115,8 @@ class Database:
         except asyncpg.PostgresError as error:
             raise DatabaseRefusedError(str(error)) from error
         finally:
-            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            # A connection that cannot be reset is closed by the pool, or with it.
+            with suppress(Exception):
                 await pool.release(connection, timeout=1.0)
 
     def _fail(self, pool: "asyncpg.Pool", error: BaseException) -> None:
@@ -220,6 +221,8 @@ def _connection_errors() -> tuple[type[BaseException], ...]:
         OSError,
         TimeoutError,
         asyncpg.InterfaceError,
+        # What the driver says of a connection that the server ended between two statements.
+        asyncpg.InternalClientError,
         asyncpg.PostgresConnectionError,
         asyncpg.AdminShutdownError,
         asyncpg.CrashShutdownError,

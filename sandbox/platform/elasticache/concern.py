@@ -18,8 +18,8 @@ from sandbox.platform.elasticache.nodes import Nodes
 from sandbox.platform.elasticache.parameters import ParameterGroups
 from sandbox.platform.elasticache.snapshots import Snapshots
 from sandbox.platform.elasticache.state import SERVICE, State, paged
+from sandbox.platform.engines import Faults
 from sandbox.platform.errors import AwsError
-from sandbox.platform.faults import Faults
 from sandbox.redis.server import RedisError, Statistics
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,8 @@ class ElastiCache:
             self._readings, endpoint_url=automation_url, region=region, period=metric_period_seconds
         )
         self._care_started = False
-        faults.listen(SERVICE, self._told)
+        # Not in the thread that changed them: servers may be at work.
+        faults.on_change(lambda: state.begin("faults", self._faults_changed))
         self._handlers: dict[str, Handler] = {
             "AddTagsToResource": self._add_tags,
             "CopySnapshot": snapshots.copy,
@@ -103,7 +104,7 @@ class ElastiCache:
         if handler is None:
             raise AwsError("InvalidAction", f"{call.operation} is not served by the sandbox")
         if call.read_only:
-            self._state.faults.refuse(SERVICE, call.operation, ())
+            self._state.faults.refuse(SERVICE, call.operation, _named(call))
         return call.answer(handler(call))
 
     def _create(self, call: Call, groups: Groups) -> dict[str, Any]:
@@ -116,6 +117,10 @@ class ElastiCache:
             self._care_started = True
             threading.Thread(target=self._care, name="elasticache care", daemon=True).start()
         return answer
+
+    def close(self) -> None:
+        """End all servers."""
+        self._nodes.end()
 
     # Servers
 
@@ -163,24 +168,11 @@ class ElastiCache:
             except RedisError as error:
                 log.error("%s: %s", group.id, error)
 
-    def _told(self, target: str, fault: dict[str, Any]) -> None:
-        """A fault was added or cleared: apply what is about running servers."""
-        if "maxmemory" in fault:
-            group = self._state.groups.get(target)
-            if group is None:
-                raise ValueError("maxmemory needs a replication group as its target")
-            fault["memory_scale"] = self._state.scale_for(group, int(fault["maxmemory"]))
-        if fault and not {"memory_scale", "stopped"} & fault.keys():
-            return
-        self._state.begin(f"settings of {target}", lambda: self._apply_settings(target))
-
-    def _apply_settings(self, target: str) -> None:
+    def _faults_changed(self) -> None:
         with self._state.lock:
-            groups = [
-                group
-                for group in self._state.groups.values()
-                if target in ("*", group.id) or group.node(target) is not None
-            ]
+            groups = list(self._state.groups.values())
+            for group in groups:
+                self._state.rescale(group)
         for group in groups:
             with group.lock:
                 self._nodes.cut(group)
@@ -237,3 +229,9 @@ class ElastiCache:
             for key in call.params["TagKeys"]:
                 self._state.tags.get(arn, {}).pop(key, None)
             return {"TagList": self._state.tag_list(arn)}
+
+
+def _named(call: Call) -> tuple[str, ...]:
+    """What a call that reads is about."""
+    members = ("ReplicationGroupId", "CacheClusterId", "SnapshotName", "CacheParameterGroupName")
+    return tuple(call.params[member] for member in members if call.params.get(member))

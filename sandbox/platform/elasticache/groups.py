@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.platform.calls import Call
@@ -21,6 +21,7 @@ _DEFAULT_VERSION = {"redis": "7.1", "valkey": "8.0"}
 _UNSERVED_CHANGES = frozenset(
     {"UserGroupIdsToAdd", "UserGroupIdsToRemove", "ClusterMode", "TransitEncryptionEnabled", "Engine"}
 )
+DEFAULT_PORT = 6379
 _MAX_NODES = 6
 """One primary and five replicas, to a node group without cluster mode."""
 
@@ -102,10 +103,11 @@ class Groups:
                 snapshot.restores += 1
             described = self._describe(group)
 
-        state.begin(f"create {group_id}", lambda: self._create(group, snapshot, arns, targets))
+        effects = state.effects("CreateReplicationGroup", *targets)
+        state.begin(f"create {group_id}", lambda: self._create(group, snapshot, arns, effects))
         return {"ReplicationGroup": described}
 
-    def _create(self, group: Group, snapshot: Snapshot | None, arns: list[str], targets: tuple[str, ...]) -> None:
+    def _create(self, group: Group, snapshot: Snapshot | None, arns: list[str], effects: Mapping[str, Any]) -> None:
         state = self._state
         status = "available"
         dump = snapshot.path if snapshot is not None else None
@@ -120,11 +122,11 @@ class Groups:
             log.exception("replication group %s was not created", group.id)
             status = "create-failed"
         finally:
-            state.pause("CreateReplicationGroup", targets)
+            state.pause(effects)
             with state.lock:
                 if snapshot is not None:
                     snapshot.restores -= 1
-        state.show(group, state.faults.end_status(SERVICE, "CreateReplicationGroup", targets) or status)
+        state.show(group, effects.get("end_status", status))
 
     def _new(self, call: Call, group_id: str, snapshot: Snapshot | None) -> Group:
         params, state = call.params, self._state
@@ -174,7 +176,8 @@ class Groups:
             parameter_group=parameters.name,
             subnet_group=params.get("CacheSubnetGroupName") or "default",
             security_groups=list(params.get("SecurityGroupIds") or ()),
-            port=0,
+            host="",
+            port=params.get("Port") or DEFAULT_PORT,
             automatic_failover=bool(params.get("AutomaticFailoverEnabled")),
             multi_az=bool(params.get("MultiAZEnabled")),
             transit_encryption=tls,
@@ -369,17 +372,15 @@ class Groups:
             final = self._snapshots.begin(name, group, group.primary) if name and group.primary is not None else None
             state.show(group, "deleting")
             described = self._describe(group)
-        targets = (group.id,)
+        effects = state.effects("DeleteReplicationGroup", group.id)
+        of_snapshot = state.effects("CreateSnapshot", group.id, final.name) if final is not None else {}
 
         def work() -> None:
             if final is not None and group.primary is not None:
-                self._snapshots.take(
-                    final, group, group.primary, operation="CreateSnapshot", targets=(group.id, final.name)
-                )
-            state.pause("DeleteReplicationGroup", targets)
-            ending = state.faults.end_status(SERVICE, "DeleteReplicationGroup", targets)
-            if ending is not None:
-                state.show(group, ending)
+                self._snapshots.take(final, group, group.primary, of_snapshot)
+            state.pause(effects)
+            if "end_status" in effects:
+                state.show(group, effects["end_status"])
                 return
             with group.lock:
                 self._nodes.destroy(group)
@@ -401,6 +402,7 @@ class Groups:
     def _change(self, group: Group, operation: str, work: Callable[[], None]) -> None:
         """Do `work` while the group is `modifying`."""
         state = self._state
+        effects = state.effects(operation, group.id)
         state.show(group, "modifying")
 
         def run() -> None:
@@ -409,8 +411,8 @@ class Groups:
             except RedisError as error:
                 log.error("%s of %s: %s", operation, group.id, error)
             finally:
-                state.pause(operation, (group.id,))
-                state.show(group, state.faults.end_status(SERVICE, operation, (group.id,)) or "available")
+                state.pause(effects)
+                state.show(group, effects.get("end_status", "available"))
 
         state.begin(f"{operation} {group.id}", run)
 

@@ -11,7 +11,6 @@ from typing import Any
 from sandbox.redis.relay import Relay
 from sandbox.redis.server import RedisServer
 
-ADDRESS = "127.0.0.1"
 NODE_GROUP = "0001"
 NODE = "0001"
 
@@ -41,12 +40,12 @@ def now() -> datetime:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One node, which the API also calls a cache cluster; `port` is what its clients connect to."""
+    """One node, which the API also calls a cache cluster; `host` and the group's port are its endpoint."""
 
     id: str
     server: RedisServer
     zone: str
-    port: int
+    host: str
     created_at: datetime = field(default_factory=now)
     status: str = "creating"
     relay: Relay | None = None
@@ -56,7 +55,7 @@ class Node:
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """One replication group. `operation` is the one that is under way."""
+    """One replication group."""
 
     id: str
     arn: str
@@ -67,6 +66,7 @@ class Group:
     parameter_group: str
     subnet_group: str
     security_groups: list[str]
+    host: str
     port: int
     automatic_failover: bool
     multi_az: bool
@@ -88,7 +88,9 @@ class Group:
     pending_node_type: str | None = None
     created_at: datetime = field(default_factory=now)
     auth_token_at: datetime | None = None
-    operation: str = "CreateReplicationGroup"
+    memory_scale: float = 1.0
+    """What part of its node type's memory its nodes have here."""
+    scaled_for: int | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held by whoever changes the servers."""
 
@@ -111,14 +113,14 @@ class Group:
                 "CacheNodeId": NODE,
                 "PreferredAvailabilityZone": node.zone,
                 "CurrentRole": "primary" if node is self.primary else "replica",
-                **({"ReadEndpoint": {"Address": ADDRESS, "Port": node.port}} if serves else {}),
+                **({"ReadEndpoint": {"Address": node.host, "Port": self.port}} if serves else {}),
             }
             for node in self.nodes
         ]
         node_group: dict[str, Any] = {"NodeGroupId": NODE_GROUP, "Status": status, "NodeGroupMembers": members}
         if serves and reader is not None:
-            node_group["PrimaryEndpoint"] = {"Address": ADDRESS, "Port": self.port}
-            node_group["ReaderEndpoint"] = {"Address": ADDRESS, "Port": reader.port}
+            node_group["PrimaryEndpoint"] = {"Address": self.host, "Port": self.port}
+            node_group["ReaderEndpoint"] = {"Address": reader.host, "Port": self.port}
         return {
             "ReplicationGroupId": self.id,
             "Description": self.description,
@@ -194,7 +196,7 @@ class Group:
                     "CacheNodeCreateTime": node.created_at,
                     "ParameterGroupStatus": "in-sync",
                     "CustomerAvailabilityZone": node.zone,
-                    **({} if status == "creating" else {"Endpoint": {"Address": ADDRESS, "Port": node.port}}),
+                    **({} if status == "creating" else {"Endpoint": {"Address": node.host, "Port": self.port}}),
                 }
             ]
         return described

@@ -5,8 +5,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from sandbox.addresses import Address
 from sandbox.platform.elasticache.model import Group, Node
-from sandbox.platform.elasticache.state import SERVICE, State
+from sandbox.platform.elasticache.state import State
 from sandbox.ports import PortHold
 from sandbox.redis.launcher import Launcher
 from sandbox.redis.relay import Relays, server_context
@@ -29,7 +30,7 @@ class Nodes:
         for _ in range(count):
             self._add(group, zones)
         group.primary = group.nodes[0]
-        group.port = group.primary.port
+        group.host = group.primary.host
 
     def start(self, group: Group, dump: Path | None) -> None:
         """Start all nodes, the primary with the contents of `dump`."""
@@ -77,29 +78,23 @@ class Nodes:
             raise RedisError(f"{group.id} has no replica to fail over to")
         old.server.stop()
         new.server.promote()
+        if group.primary_relay is None:
+            if old.relay is not None:
+                group.primary_relay, old.relay = old.relay, None
+            else:
+                group.primary_relay = self._relays.open((group.host, group.port), new.server.address)
+            # The first primary's address is the group's own from now on.
+            with self._state.lock:
+                old.host = self._free_host(group)
+                if not group.transit_encryption:
+                    old.server.address = (old.host, group.port)
+        group.primary_relay.retarget(new.server.address)
         with self._state.lock:
             group.primary = new
-            if group.primary_relay is None:
-                self._hand_over(group, old)
-        if group.primary_relay is None:
-            group.primary_relay = self._relays.open(group.port, new.server.port)
-        else:
-            group.primary_relay.retarget(new.server.port)
         for node in group.replicas:
             if node is not old and node.server.running:
-                node.server.follow(new.server.port)
+                node.server.follow(new.server.address)
         self._start(group, old)
-
-    def _hand_over(self, group: Group, old: Node) -> None:
-        """The port of the first primary becomes the group's; the node gets another."""
-        group.primary_relay, old.relay = old.relay, None
-        with PortHold(2) as hold:
-            ports = hold.ports
-        if group.transit_encryption:
-            old.port = ports[0]
-        else:
-            old.port = ports[1]
-            old.server.port = ports[1]
 
     def replace_dead(self, group: Group) -> bool:
         """Replace the servers that ended without having been told to; False if there were none.
@@ -133,24 +128,37 @@ class Nodes:
             group.primary_relay = None
         shutil.rmtree(group.directory, ignore_errors=True)
 
+    def end(self) -> None:
+        """End every server, now and in whatever state."""
+        for group in list(self._state.groups.values()):
+            for node in list(group.nodes):
+                node.server.stop()
+
     def _held_down(self, group: Group, node: Node) -> bool:
-        return bool(self._state.faults.setting(SERVICE, "stopped", (group.id, node.id), default=False))
+        return bool(self._state.told("stopped", node.id, group.id))
 
     def _add(self, group: Group, zones: list[str]) -> Node:
         taken = {node.id for node in group.nodes}
         # Member clusters are named <group>-001, -002, ...
         name = next(name for name in (f"{group.id}-{number:03d}" for number in range(1, 1000)) if name not in taken)
-        with PortHold(2) as hold:
-            port, behind = hold.ports
+        host = self._free_host(group)
         server = RedisServer(
             self._launcher,
             group.directory / name,
-            behind if group.transit_encryption else port,
+            _behind() if group.transit_encryption else (host, group.port),
             admin_password=group.nodes[0].server.admin_password if group.nodes else None,
         )
-        node = Node(name, server, zones[len(group.nodes) % len(zones)], port)
+        node = Node(name, server, zones[len(group.nodes) % len(zones)], host)
         group.nodes.append(node)
         return node
+
+    def _free_host(self, group: Group) -> str:
+        """An address of its own for an endpoint: one that nobody here has, and nobody else on that port."""
+        taken = {node.host for each in (*self._state.groups.values(), group) for node in each.nodes}
+        taken |= {each.host for each in self._state.groups.values()}
+        address = Address.find(group.port, avoid=frozenset(taken))
+        address.close()
+        return address.host
 
     def _start(self, group: Group, node: Node, dump: Path | None = None) -> None:
         with self._state.lock:
@@ -159,14 +167,14 @@ class Nodes:
         node.server.start(
             options,
             auth_token=group.auth_tokens[0] if group.auth_tokens else None,
-            primary_port=primary.server.port if primary is not None and primary is not node else None,
+            primary=primary.server.address if primary is not None and primary is not node else None,
             dump=dump,
         )
         if len(group.auth_tokens) > 1:
             node.server.set_auth_tokens(*group.auth_tokens)
         if group.transit_encryption and node.relay is None:
-            # The port of the first primary is the group's own; see _hand_over.
-            node.relay = self._relays.open(node.port, node.server.port, server_context(self._tls_dir))
+            context = server_context(self._tls_dir)
+            node.relay = self._relays.open((node.host, group.port), node.server.address, context)
 
     @staticmethod
     def _stop(node: Node) -> None:
@@ -174,3 +182,9 @@ class Nodes:
             node.relay.close()
             node.relay = None
         node.server.stop()
+
+
+def _behind() -> tuple[str, int]:
+    """Where a server listens that has a relay in front of it."""
+    with PortHold(1) as hold:
+        return "127.0.0.1", hold.ports[0]

@@ -3,7 +3,7 @@
 import logging
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -62,7 +62,7 @@ class Snapshots:
             else:
                 group = state.group(group_id)
                 node = self.chosen(group)
-            targets = (group.id, node.id, params["SnapshotName"])
+            targets = (group.id, node.id, params["SnapshotName"].lower())
             state.faults.refuse(SERVICE, "CreateSnapshot", targets)
             if cluster_id and (status := state.node_status(group, node)) != "available":
                 raise AwsError(
@@ -78,12 +78,13 @@ class Snapshots:
                 kms_key=params.get("KmsKeyId"),
                 tags=params.get("Tags"),
             )
+            effects = state.effects("CreateSnapshot", *targets)
             state.show(group, "snapshotting", node)
             described = self._describe(snapshot)
 
         def work() -> None:
             try:
-                self.take(snapshot, group, node, operation="CreateSnapshot", targets=targets)
+                self.take(snapshot, group, node, effects)
             finally:
                 if group.status == "snapshotting":
                     state.show(group, "available")
@@ -115,7 +116,8 @@ class Snapshots:
         state, begun = self._state, now()
         while node.snapshots_at and begun - node.snapshots_at[0] >= _DAY:
             node.snapshots_at.popleft()
-        quota = int(state.faults.setting(SERVICE, "snapshot_quota", (group.id, node.id), DEFAULT_SNAPSHOT_QUOTA))
+        told = state.told("quota", node.id, group.id) or {}
+        quota = int(told.get("SnapshotsPerNode", DEFAULT_SNAPSHOT_QUOTA))
         if len(node.snapshots_at) >= quota:
             raise AwsError(
                 "SnapshotQuotaExceededFault",
@@ -135,7 +137,7 @@ class Snapshots:
         state.snapshots[snapshot.name] = snapshot
         return snapshot
 
-    def take(self, snapshot: Snapshot, group: Group, node: Node, *, operation: str, targets: tuple[str, ...]) -> None:
+    def take(self, snapshot: Snapshot, group: Group, node: Node, effects: Mapping[str, Any]) -> None:
         """Fill a snapshot that was begun; it ends `available`, or `failed` if the node did not write its dump."""
         state = self._state
         status = "available"
@@ -145,11 +147,11 @@ class Snapshots:
         except (RedisError, OSError) as error:
             log.error("snapshot %s: %s", snapshot.name, error)
             status = "failed"
-        state.pause(operation, targets)
+        state.pause(effects)
         with state.lock:
             if status == "available":
                 snapshot.size = snapshot.path.stat().st_size
-            snapshot.status = state.faults.end_status(SERVICE, operation, targets) or status
+            snapshot.status = effects.get("end_status", status)
 
     def copy(self, call: Call) -> dict[str, Any]:
         """CopySnapshot, to another snapshot or, with TargetBucket, to S3."""
@@ -188,11 +190,12 @@ class Snapshots:
                 changing, write = source, lambda: self._exports.upload(source.path, bucket, key)
                 source.status = "copying"
             described = self._describe(changing)
-        state.begin(f"copy {source.name}", lambda: self._finish_copy(changing, source, write, targets))
+        effects = state.effects("CopySnapshot", *targets)
+        state.begin(f"copy {source.name}", lambda: self._finish_copy(changing, source, write, effects))
         return {"Snapshot": described}
 
     def _finish_copy(
-        self, changing: Snapshot, source: Snapshot, write: Callable[[], object], targets: tuple[str, ...]
+        self, changing: Snapshot, source: Snapshot, write: Callable[[], object], effects: Mapping[str, Any]
     ) -> None:
         state = self._state
         status = "available"
@@ -202,10 +205,10 @@ class Snapshots:
             log.error("copy of snapshot %s: %s", source.name, error)
             # A failed export leaves the snapshot as it was; a failed copy is no snapshot.
             status = "available" if changing is source else "failed"
-        state.pause("CopySnapshot", targets)
+        state.pause(effects)
         with state.lock:
             changing.size = source.size
-            changing.status = state.faults.end_status(SERVICE, "CopySnapshot", targets) or status
+            changing.status = effects.get("end_status", status)
 
     def delete(self, call: Call) -> dict[str, Any]:
         """DeleteSnapshot."""
@@ -216,11 +219,12 @@ class Snapshots:
             status = state.snapshot_status(snapshot)
             if status not in ("available", "failed"):
                 raise AwsError("InvalidSnapshotState", f"Snapshot {name} cannot be deleted while it is {status}.")
+            effects = state.effects("DeleteSnapshot", snapshot.name)
             snapshot.status = "deleting"
             described = self._describe(snapshot)
 
         def work() -> None:
-            state.pause("DeleteSnapshot", (snapshot.name,))
+            state.pause(effects)
             with state.lock:
                 state.snapshots.pop(snapshot.name, None)
                 state.tags.pop(snapshot.arn, None)

@@ -2,15 +2,16 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sandbox.platform.calls import Call
 from sandbox.platform.elasticache.model import NODE_MEMORY_GIB, Group, Node, Snapshot
-from sandbox.platform.elasticache.parameters import GIB, ParameterGroups
+from sandbox.platform.elasticache.parameters import ParameterGroups
+from sandbox.platform.engines import Faults
 from sandbox.platform.errors import AwsError
-from sandbox.platform.faults import Faults
 
 log = logging.getLogger(__name__)
 SERVICE = "elasticache"
@@ -33,7 +34,6 @@ class State:
         self.tags: dict[str, dict[str, str]] = {}
         self.parameters = ParameterGroups(self.arn, self.lock, self.uses_parameters, lambda _: None)
         self._pace_seconds = pace_seconds
-        self._stopping = threading.Event()
 
     def arn(self, kind: str, name: str) -> str:
         """The ARN of a resource."""
@@ -71,15 +71,15 @@ class State:
 
     def group_status(self, group: Group) -> str:
         """The status of a group, or the one that it is held in."""
-        return self.faults.held(SERVICE, (group.id,)) or group.status
+        return self.told("status", group.id) or group.status
 
     def node_status(self, group: Group, node: Node) -> str:
         """The status of a node, or the one that it or its group is held in."""
-        return self.faults.held(SERVICE, (node.id, group.id)) or node.status
+        return self.told("status", node.id, group.id) or node.status
 
     def snapshot_status(self, snapshot: Snapshot) -> str:
         """The status of a snapshot, or the one that it is held in."""
-        return self.faults.held(SERVICE, (snapshot.name,)) or snapshot.state
+        return self.told("status", snapshot.name) or snapshot.state
 
     def require_available(self, group: Group) -> None:
         """Raises `AwsError` InvalidReplicationGroupState unless `group` is available."""
@@ -110,9 +110,18 @@ class State:
 
         threading.Thread(target=run, name=name, daemon=True).start()
 
-    def pause(self, operation: str, targets: Sequence[str]) -> None:
+    def told(self, kind: str, *targets: str) -> Any:
+        """What a fault says about `kind` of the first of `targets` that it says something about, or None."""
+        found = (self.faults.standing(SERVICE, target, kind) for target in targets)
+        return next((value for value in found if value is not None), None)
+
+    def effects(self, operation: str, *targets: str) -> Mapping[str, Any]:
+        """How faults make an operation go that was just accepted; for `pause` and `ending`."""
+        return self.faults.effects(SERVICE, operation, targets)
+
+    def pause(self, effects: Mapping[str, Any]) -> None:
         """Stay in a passing status as long as the pace, or a fault, says."""
-        self._stopping.wait(self.faults.seconds(SERVICE, operation, targets, self._pace_seconds))
+        time.sleep(float(effects.get("seconds", self._pace_seconds)))
 
     def memory_gib(self, node_type: str) -> float:
         """Raises `AwsError` if the node type is not one of those known here."""
@@ -121,18 +130,24 @@ class State:
         return NODE_MEMORY_GIB[node_type]
 
     def options(self, group: Group) -> dict[str, str]:
-        """The options of a group's servers: its parameters, on its node type.
+        """The options of a group's servers: its parameters, on its node type."""
+        memory = self.memory_gib(group.node_type)
+        return self.parameters.get(group.parameter_group).options(memory, group.memory_scale)
 
-        The setting `memory_scale` makes nodes smaller than they are on AWS; `maxmemory` does so too, by bytes,
-        for the type that the group has when it is set.
+    def rescale(self, group: Group) -> None:
+        """Make a group's nodes smaller than they are on AWS, as the faults `memory_scale` and `maxmemory` say.
+
+        `maxmemory` is in bytes, for the node type and parameters of the moment it is first seen: a larger type
+        has more.
         """
-        scale = float(self.faults.setting(SERVICE, "memory_scale", (group.id,), 1.0))
-        return self.parameters.get(group.parameter_group).options(self.memory_gib(group.node_type), scale)
-
-    def scale_for(self, group: Group, maxmemory: int) -> float:
-        """The `memory_scale` at which the present node type has `maxmemory` bytes for data."""
-        full = self.parameters.get(group.parameter_group).options(self.memory_gib(group.node_type), 1.0)
-        return maxmemory / (int(full["maxmemory"]) or GIB)
+        wanted = self.told("maxmemory", group.id)
+        if wanted is not None:
+            if group.scaled_for != wanted:
+                full = self.parameters.get(group.parameter_group).options(self.memory_gib(group.node_type), 1.0)
+                group.memory_scale = float(wanted) / int(full["maxmemory"])
+        else:
+            group.memory_scale = float(self.told("memory_scale", group.id) or 1.0)
+        group.scaled_for = wanted
 
     # Tags
 
