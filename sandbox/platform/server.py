@@ -21,9 +21,10 @@ from sandbox.platform.engines import PATH as ENGINES
 from sandbox.platform.engines import Faults
 from sandbox.platform.journal import Journal
 from sandbox.platform.load_balancing import BalancerHealth, LoadBalancing
+from sandbox.platform.rds.service import Databases
 from sandbox.platform.registry import Registry
 
-SERVED: tuple[SERVICE_NAMES, ...] = ("elbv2", "ecr", "eks", "ec2", "elasticache")
+SERVED: tuple[SERVICE_NAMES, ...] = ("elbv2", "ecr", "eks", "ec2", "rds", "elasticache")
 
 
 class _Handler(MotoRequestHandler):
@@ -68,6 +69,7 @@ def make_application(config: Config, certificate_authority: str) -> Application:
         )
     )
     faults = Faults()
+    application.add(Databases(config, automation=automation, faults=faults, moto_lock=lock))
     application.add(
         ElastiCache(
             directory=config.dir / "engines" / "elasticache",

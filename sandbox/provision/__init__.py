@@ -13,7 +13,7 @@ from typing import Any
 
 from sandbox.config import Config
 from sandbox.processes import MARKER
-from sandbox.provision import alarms, balancer, cluster, contract, network, registry, stack, workload
+from sandbox.provision import alarms, balancer, cluster, contract, database, network, registry, stack, workload
 from sandbox.provision.clients import Clients
 
 Progress = Callable[[str], None]
@@ -39,6 +39,7 @@ def setup(
     clock = _Clock()
     clients = Clients(config)
     net = network.provision(clients)
+    database.begin(clients, net)
     balancing = balancer.provision(clients, net, deregistration_delay_seconds=DEREGISTRATION_DELAY_SECONDS)
     repository_arn = registry.provision(clients)
     eks = cluster.provision(clients, net)
@@ -72,6 +73,8 @@ def setup(
             if deploy:
                 facts["stack"] = stack.deploy(config, parameters or {})
                 progress(f"the automation stack is deployed ({clock.lap():.1f} s)")
+            found = database.finish(clients, net)
+            facts["database"] = {"identifier": found.identifier, "host": found.host, "port": found.port}
             facts["images"] = first.result(timeout=workload.READY_SECONDS + 10)
         except BaseException:
             # Do not wait for the other thread: it ends when the processes it talks to are taken down.

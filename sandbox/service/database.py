@@ -3,6 +3,7 @@
 import asyncio
 import random
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -184,6 +185,7 @@ class Database:
 
     async def _swapped_or_broken(self) -> bool:
         """Wait until the pool is of no more use; True if that is because the endpoint is another now."""
+        renewed = time.monotonic()
         while True:
             try:
                 await asyncio.wait_for(self._broken.wait(), self._settings.endpoint_poll_seconds)
@@ -195,6 +197,10 @@ class Database:
                 endpoint = await self._source()
             except (OSError, SourceError):
                 continue  # no news; a connection that works is better
+            if time.monotonic() - renewed > self._settings.connection_seconds and self._pool is not None:
+                # Each is closed when it is free; the next ones look the name up again, and log in anew.
+                await self._pool.expire_connections()
+                renewed = time.monotonic()
             if endpoint != self.endpoint:
                 log("info", "database endpoint changed", before=self.endpoint, endpoint=endpoint)
                 # At once: what is written to the old one from here on would be lost.

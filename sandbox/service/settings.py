@@ -46,6 +46,8 @@ class Settings:
     """The SQLite file that accepts writes while the database is away; pods may share it."""
     endpoint_poll_seconds: float = 1.0
     """How often an endpoint's file or parameter is read again."""
+    connection_seconds: float = 30.0
+    """How long connections to the database are used: a name that moved is noticed by new ones only."""
 
     @property
     def has_database(self) -> bool:

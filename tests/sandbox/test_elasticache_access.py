@@ -73,6 +73,33 @@ def test_every_resource_of_a_call_must_be_allowed(rig: Rig, asked: set[tuple[str
     eventually(lambda: rig.group("allowed")["Status"] == "available")
 
 
+def test_tags_decide_and_giving_them_is_an_action_of_its_own(rig: Rig) -> None:
+    """As drills are fenced in: only what carries a drill's tag may be deleted."""
+    contexts: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def decide(question: dict[str, Any]) -> str:
+        contexts[question["action"], question["resource"]] = question["context"]
+        deletes = question["action"] == "elasticache:DeleteReplicationGroup"
+        return "allowed" if not deletes or "aws:ResourceTag/drill" in question["context"] else "implicitDeny"
+
+    rig.automation.decide = decide
+    client = rig.client("elasticache", "ASIAOPERATOR", "token")
+    arguments = {"ReplicationGroupDescription": "", "CacheNodeType": "cache.t4g.micro"}
+    client.create_replication_group(ReplicationGroupId="of-a-drill", Tags=[{"Key": "drill", "Value": "7"}], **arguments)
+    client.create_replication_group(ReplicationGroupId="live", **arguments)
+    arn = f"{PREFIX}:replicationgroup:of-a-drill"
+    for action in ("CreateReplicationGroup", "AddTagsToResource"):
+        given = contexts[f"elasticache:{action}", arn]
+        assert (given["aws:RequestTag/drill"], given["aws:TagKeys"]) == ("7", ["drill"])
+    assert ("elasticache:AddTagsToResource", f"{PREFIX}:replicationgroup:live") not in contexts
+    for name in ("of-a-drill", "live"):
+        eventually(lambda name=name: rig.group(name)["Status"] == "available")
+    refuses("AccessDenied", client.delete_replication_group, ReplicationGroupId="live")
+    client.delete_replication_group(ReplicationGroupId="of-a-drill")
+    rig.gone("of-a-drill")
+    rig.automation.decide = lambda _: "allowed"
+
+
 def test_what_is_not_served_is_refused_and_not_pretended(rig: Rig) -> None:
     for operation, arguments in (
         ("create_cache_cluster", {"CacheClusterId": "c"}),

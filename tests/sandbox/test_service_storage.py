@@ -2,6 +2,11 @@
 
 import argparse
 import asyncio
+import contextlib
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +93,58 @@ def test_an_endpoint_swap_takes_effect_without_a_restart(
             assert service.labels() == ["only in the new one", "common"]
         finally:
             copy.stop()
+
+
+def test_a_name_that_moves_is_followed_by_new_connections(
+    database: Postgres, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As a changed DNS record: what is connected stays where it is, until the service renews it."""
+    with (
+        moving(database.port) as (endpoint, targets),
+        serving(tmp_path, DATABASE_ENDPOINT=endpoint, CONNECTION_SECONDS="0.3") as service,
+    ):
+        assert service.post("before")[0] == 201
+        database.stop()
+        copy = copy_of(database, tmp_path_factory.mktemp("copy"))
+        copy.start()
+        database.start()
+        try:
+            service.when_ready()
+            targets.append(copy.port)
+            eventually(lambda: service.post("after")[0] == 201 and "after" in copy.labels())
+            assert copy.labels()[0] == database.labels()[0] == "before"
+            assert service.messages().count("database lost") <= 1
+        finally:
+            copy.stop()
+
+
+@contextlib.contextmanager
+def moving(port: int) -> Iterator[tuple[str, list[int]]]:
+    """An endpoint whose new connections go to the last port of the list, which the test appends to."""
+    targets = [port]
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", targets[-1])) as server:
+                back = threading.Thread(target=pump, args=(server, self.request), daemon=True)
+                back.start()
+                pump(self.request, server)
+                back.join()
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    listener = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    listener.daemon_threads = True
+    threading.Thread(target=listener.serve_forever, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{listener.server_address[1]}", targets
+    finally:
+        listener.shutdown()
+        listener.socket.close()
 
 
 def test_a_dropped_table_is_not_made_anew(database: Postgres, tmp_path: Path) -> None:

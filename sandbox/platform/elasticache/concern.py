@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,18 @@ class ElastiCache:
             self._care_started = True
             threading.Thread(target=self._care, name="elasticache care", daemon=True).start()
         return answer
+
+    def conditions(self, call: Call, resource: str) -> Mapping[str, Any]:
+        """The condition keys that concern tags: the call's, and those that the resource has."""
+        asked = call.params.get("Tags") or ()
+        keys = [tag["Key"] for tag in asked] + list(call.params.get("TagKeys") or ())
+        context: dict[str, Any] = {f"aws:RequestTag/{tag['Key']}": tag.get("Value", "") for tag in asked}
+        if keys:
+            context["aws:TagKeys"] = keys
+        with self._state.lock:
+            for key, value in self._state.tags.get(resource, {}).items():
+                context[f"aws:ResourceTag/{key}"] = value
+        return context
 
     def close(self) -> None:
         """End all servers."""
