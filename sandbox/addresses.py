@@ -6,6 +6,7 @@ A CNAME record, with which a cut-over moves a database's name, carries a host an
 
 import random
 import socket
+from collections.abc import Collection
 
 ENDPOINTS = tuple(f"127.42.0.{number}" for number in range(1, 201))
 """What the certificate for engines is valid for; see `sandbox.tls`."""
@@ -26,15 +27,16 @@ class Address:
         self.port = port
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            # Connections of a listener before this one may linger; a second listener is refused all the same.
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # With SO_REUSEADDR, Linux lets two bind the same as long as nobody listens.
             self.socket.bind((host, port))
+            # Without it, one cannot listen again while connections of before linger.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         except OSError:
             self.socket.close()
             raise
 
     @classmethod
-    def find(cls, port: int, *, avoid: frozenset[str] = frozenset()) -> "Address":
+    def find(cls, port: int, *, avoid: Collection[str] = ()) -> "Address":
         """Any address of `ENDPOINTS` on `port` that is free and not in `avoid`; raises `NoAddressError`."""
         hosts = [host for host in ENDPOINTS if host not in avoid]
         random.shuffle(hosts)  # another sandbox may use the same port

@@ -51,5 +51,4 @@ class Forwarder:
             client.join(server)
         except (OSError, TimeoutError) as error:
             log.info("a connection was not forwarded: %s", error or type(error).__name__)
-            # A name that nobody answers for: a reset, as from a host without that port.
             client.transport.abort()

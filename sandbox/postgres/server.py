@@ -137,7 +137,7 @@ class Server:
         with self.log.open("rb") as log:
             log.seek(begin)
             lines = log.read().decode(errors="replace").splitlines()
-        telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "ERROR" in line]
+        telling = [line for line in lines if any(mark in line for mark in _TELLING)]
         return " | ".join((telling or lines)[-4:])
 
     def stop(self, number: signal.Signals = signal.SIGINT, seconds: float = 20.0) -> None:
@@ -173,6 +173,7 @@ class Server:
             os.close(here)
 
 
+_TELLING = ("FATAL", "PANIC", "ERROR", "invalid value")
 _template_lock = threading.Lock()
 
 

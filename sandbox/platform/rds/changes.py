@@ -129,7 +129,7 @@ class Changes:
         state = self._state
         state.set_status(instance, "renaming")
         if instance.endpoint is not None:
-            instance.endpoint.release()
+            instance.endpoint.close()
         with state.lock:
             if name in state.instances:
                 raise AwsError("DBInstanceAlreadyExists", "DB instance already exists")
@@ -227,9 +227,9 @@ class Changes:
             with state.lock:
                 if instance.source is not None and instance in instance.source.replicas:
                     instance.source.replicas.remove(instance)
-            state.discard(instance, keep_backups=keep)
             if "MasterUserSecret" in instance.facts:
                 state.secrets.delete(instance.facts["MasterUserSecret"]["SecretArn"])
+            state.discard(instance, keep_backups=keep)
             state.announce(events.DELETED, instance)
 
         state.run(instance, job)

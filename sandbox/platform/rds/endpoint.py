@@ -68,12 +68,8 @@ class Endpoint:
     def close(self) -> None:
         """Refuse connections, and cut those that stand."""
         with self._lock:
-            self.address.refuse()
             if self._process is not None:
                 children.stop(self._process, signal.SIGTERM, _STOP_SECONDS)
                 self._process = None
-
-    def release(self) -> None:
-        """Close, and give the address back."""
-        self.close()
-        self.address.close()
+            # Now, since the front would take it amiss; who connected in between is reset.
+            self.address.refuse()

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from sandbox.addresses import Address
+from sandbox.addresses import Address, NoAddressError
 from sandbox.config import Config
 from sandbox.platform.automation import Automation
 from sandbox.platform.engines import Faults
@@ -46,8 +46,8 @@ class State:
         """Deleted instances whose automated backups were kept, by resource id."""
         self.directory = config.dir / "engines" / "rds"
         self.ended = threading.Event()
-        # On AWS an endpoint's name follows from the instance's; here its address does.
-        self._hosts: dict[str, str] = {}
+        # On AWS an endpoint's name follows from the instance's; here its address does, also after its end.
+        self._addresses: dict[tuple[str, int], Address] = {}
         self._jobs = ThreadPoolExecutor(32, thread_name_prefix="rds")
         faults.on_change(self.follow_faults)
 
@@ -120,16 +120,28 @@ class State:
     def open_endpoint(self, instance: Instance) -> None:
         """Give it its address; raises `OSError` if its port is not to be had."""
         with self.lock:
-            known = self._hosts.get(instance.name)
-            taken = frozenset(self._hosts.values())
-            address = Address(known, instance.port) if known else Address.find(instance.port, avoid=taken)
-            self._hosts[instance.name] = address.host
+            key = (instance.name, instance.port)
+            address = self._addresses.get(key) or self._new_address(instance.port)
+            self._addresses[key] = address
             instance.endpoint = Endpoint(self.config, instance.server, instance.resource_id, address)
+
+    def _new_address(self, port: int) -> Address:
+        taken = {address.host for address in self._addresses.values()}
+        try:
+            return Address.find(port, avoid=taken)
+        except NoAddressError:
+            # Names that came and went: the oldest gives way.
+            used = {one.endpoint.address for one in self.instances.values() if one.endpoint is not None}
+            for key, address in self._addresses.items():
+                if address not in used and address.port == port:
+                    del self._addresses[key]
+                    return address
+            raise
 
     def discard(self, instance: Instance, *, keep_backups: bool) -> None:
         """Stop its engine and remove its files, except its backups if they are to be kept."""
         if instance.endpoint is not None:
-            instance.endpoint.release()
+            instance.endpoint.close()
         instance.archive.stop()
         instance.server.stop()
         automated = [one for one in self.snapshots.values() if one.resource_id == instance.resource_id]
