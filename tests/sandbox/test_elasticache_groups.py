@@ -96,6 +96,8 @@ def test_transit_encryption_is_tls_with_the_sandboxs_authority_and_the_token(rig
     with pytest.raises(redis.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
         rig.redis(name, password=TOKEN, ssl=True).ping()
 
+    assert TOKEN not in (rig.config.dir / "logs" / "platform-api.jsonl").read_text()
+
     second = TOKEN + "-2"
     change = {"ReplicationGroupId": name, "AuthToken": second, "ApplyImmediately": True}
     rig.api.modify_replication_group(**change, AuthTokenUpdateStrategy="ROTATE")
