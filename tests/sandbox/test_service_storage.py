@@ -85,11 +85,12 @@ def test_an_endpoint_swap_takes_effect_without_a_restart(
             assert service.labels() == ["only in the old one", "common"]
             endpoint.write_text(copy.endpoint)
             eventually(lambda: service.ready()["database"] == copy.endpoint)
+            # The cache does not show what the new one never had.
+            assert service.labels() == ["common"]
             assert service.post("only in the new one")[0] in (201, 202)
             eventually(lambda: service.ready()["queued"] == 0)
             assert database.labels() == ["common", "only in the old one"]
             assert copy.labels() == ["common", "only in the new one"]
-            # Nor does the cache show what the new one never had.
             assert service.labels() == ["only in the new one", "common"]
         finally:
             copy.stop()
