@@ -49,10 +49,9 @@ class Address:
 
     def refuse(self) -> None:
         """Stop listening, in all processes that share the socket; it stays bound and can listen again."""
-        try:
+        # Linux keeps the mark of a shutdown on a socket that does not listen, and later connections inherit it.
+        if self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # nobody listened
 
     def close(self) -> None:
         """Give it back."""

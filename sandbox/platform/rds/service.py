@@ -76,6 +76,9 @@ class Databases:
             return self._reading[call.operation](call)
         if call.operation in ("AddTagsToResource", "RemoveTagsFromResource", "ListTagsForResource"):
             return self._descriptions.tags(call, forward)
+        if call.operation == "DescribeDBParameterGroups" and call.params.get("DBParameterGroupName"):
+            # moto answers with an empty list for one that there is not.
+            self.state.placement.parameter_group(call.params["DBParameterGroupName"])
         if call.operation in _UNSERVED:
             raise AwsError("InvalidAction", f"The platform plane does not serve {call.operation}")
         return forward()
