@@ -1,34 +1,20 @@
 """Replication groups: made, changed, failed over, deleted."""
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.platform.calls import Call
 from sandbox.platform.elasticache.exports import Exports
-from sandbox.platform.elasticache.model import NODE_GROUP, Group, Snapshot, now
+from sandbox.platform.elasticache.model import NODE_GROUP, Group, Snapshot
 from sandbox.platform.elasticache.nodes import Nodes
-from sandbox.platform.elasticache.parameters import family_of
+from sandbox.platform.elasticache.requests import MAX_NODES, changes, new_group, node_count, refused
 from sandbox.platform.elasticache.snapshots import Snapshots
 from sandbox.platform.elasticache.state import SERVICE, State, paged
 from sandbox.platform.errors import AwsError
 from sandbox.redis.server import RedisError
 
 log = logging.getLogger(__name__)
-_ID = re.compile(r"[a-z](?!.*--)[a-z0-9-]{0,39}(?<!-)", re.IGNORECASE)
-_DEFAULT_VERSION = {"redis": "7.1", "valkey": "8.0"}
-_UNSERVED_CHANGES = frozenset(
-    {"UserGroupIdsToAdd", "UserGroupIdsToRemove", "ClusterMode", "TransitEncryptionEnabled", "Engine"}
-)
-DEFAULT_PORT = 6379
-_MAX_NODES = 6
-"""One primary and five replicas, to a node group without cluster mode."""
-
-
-def refused(message: str) -> AwsError:
-    """What this sandbox does not do."""
-    return AwsError("InvalidParameterCombination", f"Not served by the sandbox: {message}")
 
 
 class Groups:
@@ -84,8 +70,8 @@ class Groups:
             if group_id in state.groups:
                 raise AwsError("ReplicationGroupAlreadyExists", f"Replication group {group_id} already exists.")
             snapshot = self._snapshots.for_restore(params["SnapshotName"]) if params.get("SnapshotName") else None
-            group = self._new(call, group_id, snapshot)
-            count = _count(call)
+            group = new_group(state, call, group_id, snapshot)
+            count = node_count(call)
             if group.automatic_failover and count < 2:
                 raise AwsError(
                     "InvalidParameterCombination",
@@ -128,86 +114,18 @@ class Groups:
                     snapshot.restores -= 1
         state.show(group, effects.get("end_status", status))
 
-    def _new(self, call: Call, group_id: str, snapshot: Snapshot | None) -> Group:
-        params, state = call.params, self._state
-        remembered = snapshot.source if snapshot is not None else {}
-        if not _ID.fullmatch(group_id):
-            raise AwsError(
-                "InvalidParameterValue", f"The parameter ReplicationGroupIdentifier is not valid: {group_id}"
-            )
-        if params.get("ClusterMode") not in (None, "disabled") or (params.get("NumNodeGroups") or 1) > 1:
-            raise refused("cluster mode")
-        for member in ("GlobalReplicationGroupId", "PrimaryClusterId", "DataTieringEnabled", "UserGroupIds"):
-            if params.get(member):
-                raise refused(member)
-        if params.get("TransitEncryptionMode") == "preferred":
-            raise refused("TransitEncryptionMode preferred")
-        engine = params.get("Engine") or remembered.get("Engine") or "redis"
-        if engine not in _DEFAULT_VERSION:
-            raise AwsError("InvalidParameterValue", f"Invalid engine: {engine}")
-        version = params.get("EngineVersion") or remembered.get("EngineVersion") or _DEFAULT_VERSION[engine]
-        family = family_of(engine, version)
-        node_type = params.get("CacheNodeType") or remembered.get("CacheNodeType")
-        if not node_type:
-            raise AwsError("InvalidParameterValue", "CacheNodeType is required.")
-        state.memory_gib(node_type)
-        parameters = state.parameters.get(params.get("CacheParameterGroupName") or f"default.{family}")
-        if parameters.family != family:
-            raise AwsError(
-                "InvalidParameterCombination",
-                f"Expected a parameter group of family {family} but found one of family {parameters.family}",
-            )
-        token, tls = params.get("AuthToken"), bool(params.get("TransitEncryptionEnabled"))
-        if token:
-            _check_token(token)
-            if not tls:
-                raise AwsError(
-                    "InvalidParameterCombination", "AuthToken can only be used with TransitEncryptionEnabled."
-                )
-        if params.get("MultiAZEnabled") and not params.get("AutomaticFailoverEnabled"):
-            raise AwsError("InvalidParameterCombination", "MultiAZ needs automatic failover to be enabled.")
-        return Group(
-            id=group_id,
-            arn=state.arn("replicationgroup", group_id),
-            description=params["ReplicationGroupDescription"],
-            engine=engine,
-            engine_version=version,
-            node_type=node_type,
-            parameter_group=parameters.name,
-            subnet_group=params.get("CacheSubnetGroupName") or "default",
-            security_groups=list(params.get("SecurityGroupIds") or ()),
-            host="",
-            port=params.get("Port") or DEFAULT_PORT,
-            automatic_failover=bool(params.get("AutomaticFailoverEnabled")),
-            multi_az=bool(params.get("MultiAZEnabled")),
-            transit_encryption=tls,
-            at_rest_encryption=bool(params.get("AtRestEncryptionEnabled")),
-            kms_key=params.get("KmsKeyId"),
-            auth_tokens=[token] if token else [],
-            auth_token_at=now() if token else None,
-            retention=params.get("SnapshotRetentionLimit") or 0,
-            snapshot_window=params.get("SnapshotWindow") or "03:00-04:00",
-            maintenance_window=params.get("PreferredMaintenanceWindow") or "sun:05:00-sun:06:00",
-            auto_minor_upgrade=params.get("AutoMinorVersionUpgrade", True),
-            topic_arn=params.get("NotificationTopicArn"),
-            directory=state.directory / "groups" / group_id,
-        )
-
     def modify(self, call: Call) -> dict[str, Any]:
         """ModifyReplicationGroup. Without ApplyImmediately a new node type stays pending."""
-        params, state = call.params, self._state
-        for member in _UNSERVED_CHANGES & params.keys():
-            if params[member]:
-                raise refused(member)
+        state = self._state
         with state.lock:
             group = self._changing(call)
-            changes = self._changes(call, group)
+            wanted = changes(state, call, group)
             group.status = "modifying"
             described = self._describe(group)
 
         def work() -> None:
             with state.lock:
-                for change in changes:
+                for change in wanted:
                     change()
             with group.lock:
                 self._nodes.configure(group)
@@ -215,84 +133,6 @@ class Groups:
 
         self._change(group, "ModifyReplicationGroup", work)
         return {"ReplicationGroup": described}
-
-    def _changes(self, call: Call, group: Group) -> list[Callable[[], None]]:
-        """What is to be set once the group is `modifying`; raises `AwsError` for what cannot be."""
-        params, changes = call.params, []
-
-        def later(attribute: str, value: Any) -> None:
-            changes.append(lambda: setattr(group, attribute, value))
-
-        for member, attribute in (
-            ("ReplicationGroupDescription", "description"),
-            ("SecurityGroupIds", "security_groups"),
-            ("PreferredMaintenanceWindow", "maintenance_window"),
-            ("SnapshotWindow", "snapshot_window"),
-            ("NotificationTopicArn", "topic_arn"),
-            ("AutoMinorVersionUpgrade", "auto_minor_upgrade"),
-            ("EngineVersion", "engine_version"),
-        ):
-            if params.get(member) is not None:
-                later(attribute, params[member])
-        if params.get("EngineVersion"):
-            family_of(group.engine, params["EngineVersion"])
-        failover = params.get("AutomaticFailoverEnabled", group.automatic_failover)
-        if failover and len(group.nodes) < 2:
-            raise AwsError(
-                "InvalidParameterCombination", "When automatic failover is enabled, there must be at least one replica."
-            )
-        multi_az = params.get("MultiAZEnabled", group.multi_az)
-        if multi_az and not failover:
-            raise AwsError("InvalidParameterCombination", "MultiAZ needs automatic failover to be enabled.")
-        later("automatic_failover", failover)
-        later("multi_az", multi_az)
-        self._snapshotting(call, group, later)
-        if name := params.get("CacheParameterGroupName"):
-            parameters = self._state.parameters.get(name)
-            if parameters.family != family_of(group.engine, params.get("EngineVersion") or group.engine_version):
-                raise AwsError(
-                    "InvalidParameterCombination", f"{name} is of family {parameters.family}, which does not fit."
-                )
-            later("parameter_group", parameters.name)
-        if node_type := params.get("CacheNodeType"):
-            self._state.memory_gib(node_type)
-            if params.get("ApplyImmediately"):
-                later("node_type", node_type)
-                later("pending_node_type", None)
-            else:
-                group.pending_node_type = node_type
-        self._auth(call, group, later)
-        return changes
-
-    @staticmethod
-    def _snapshotting(call: Call, group: Group, later: Callable[[str, Any], None]) -> None:
-        named, retention = call.params.get("SnapshottingClusterId"), call.params.get("SnapshotRetentionLimit")
-        if named is not None:
-            if group.node(named) is None:
-                raise AwsError("CacheClusterNotFound", f"CacheCluster not found: {named}", 404)
-            later("snapshotting_cluster", named)
-        if retention is not None:
-            if retention and named is None and group.snapshotting_cluster is None:
-                raise AwsError(
-                    "InvalidParameterCombination",
-                    "Must specify both SnapshotRetentionLimit and SnapshottingClusterId to turn on snapshots",
-                )
-            later("retention", retention)
-
-    @staticmethod
-    def _auth(call: Call, group: Group, later: Callable[[str, Any], None]) -> None:
-        token, strategy = call.params.get("AuthToken"), call.params.get("AuthTokenUpdateStrategy") or "ROTATE"
-        if strategy == "DELETE":
-            later("auth_tokens", [])
-        elif token:
-            _check_token(token)
-            if not group.transit_encryption:
-                raise AwsError(
-                    "InvalidParameterCombination", "AuthToken can only be used with TransitEncryptionEnabled."
-                )
-            # ROTATE: the old one works beside the new one, until SET.
-            later("auth_tokens", [token] if strategy == "SET" else [token, *group.auth_tokens[:1]])
-            later("auth_token_at", now())
 
     def increase(self, call: Call) -> dict[str, Any]:
         """IncreaseReplicaCount."""
@@ -318,7 +158,7 @@ class Groups:
                 raise AwsError("InvalidParameterCombination", "NewReplicaCount is required.")
             if wanted == len(group.replicas) or (wanted > len(group.replicas)) != grow:
                 raise AwsError("NoOperationFault", f"The group has {len(group.replicas)} replicas.")
-            if not (1 if group.automatic_failover else 0) <= wanted < _MAX_NODES:
+            if not (1 if group.automatic_failover else 0) <= wanted < MAX_NODES:
                 raise AwsError("InvalidParameterValue", f"{wanted} replicas are not possible.")
             if not grow and not leaving:
                 leaving = group.replicas[wanted:]
@@ -418,20 +258,3 @@ class Groups:
 
     def _describe(self, group: Group) -> dict[str, Any]:
         return group.describe(self._state.group_status(group))
-
-
-def _count(call: Call) -> int:
-    """How many nodes a new group is to have."""
-    count, replicas = call.params.get("NumCacheClusters"), call.params.get("ReplicasPerNodeGroup")
-    if count is not None and replicas is not None:
-        raise AwsError("InvalidParameterCombination", "NumCacheClusters and ReplicasPerNodeGroup exclude each other.")
-    wanted = count if count is not None else (replicas or 0) + 1
-    if not 1 <= wanted <= _MAX_NODES:
-        raise AwsError("InvalidParameterValue", f"A replication group has 1 to {_MAX_NODES} nodes, not {wanted}.")
-    return int(wanted)
-
-
-def _check_token(token: str) -> None:
-    # AuthToken: 16 to 128 characters; of the special ones only ! & # $ ^ < > -
-    if not re.fullmatch(r"[A-Za-z0-9!&#$^<>-]{16,128}", token):
-        raise AwsError("InvalidParameterValue", "Invalid AuthToken provided.")
