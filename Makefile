@@ -9,6 +9,10 @@ export PYTHON
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
+# The authorities of this machine, not uv's own: also for the layer, which the SAM CLI builds with uv.
+UV_SYSTEM_CERTS ?= true
+export UV_SYSTEM_CERTS
+
 # What the tools would otherwise ask the network, the user's AWS account, or their makers.
 export SAM_CLI_TELEMETRY := 0
 export AWS_EC2_METADATA_DISABLED := true

@@ -88,9 +88,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "metric_period_seconds": _whole,
     "health_check_interval_seconds": _positive,
 }
-_OPTIONAL = frozenset(
-    {"registration_delay_seconds", "metric_period_seconds", "health_check_interval_seconds"}
-)
+_OPTIONAL = frozenset({"registration_delay_seconds", "metric_period_seconds", "health_check_interval_seconds"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +123,7 @@ class Config:
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise ConfigError(
-                f"{path} does not exist: no sandbox was started there (ops sandbox up)"
-            ) from None
+            raise ConfigError(f"{path} does not exist: no sandbox was started there (ops sandbox up)") from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ConfigError(f"{path} cannot be read: {error}") from error
         try:

@@ -69,6 +69,7 @@ def _suffered(run: Run, event: dict[str, Any]) -> dict[str, Any] | None:
             datetime.fromtimestamp(shift["first_shifted_at"], UTC),
             now,
             event["settings"]["metric_period_seconds"],
+            from_silence=True,
         )
     except MeasurementError:
         run.logger.warning("what clients felt could not be measured", exc_info=True)

@@ -53,9 +53,7 @@ def _restore(run: Run, lock: Lock, record: ReleaseRecord | None) -> Repair:
     run.ledger.hold(lock, LEASE_SECONDS)
     confirmed = balancer.set_weights(Weights.all_to(repair.colour))
     if record is not None:
-        run.ledger.update_record(
-            record.key, "traffic restored", confirmed.as_dict(), weights=confirmed, intent=None
-        )
+        run.ledger.update_record(record.key, "traffic restored", confirmed.as_dict(), weights=confirmed, intent=None)
     idle = repair.colour.other
     # Only what the dead execution deployed: an old version kept warm on purpose stays warm.
     if record is not None and record.to_colour == idle and record.has_event("deployed"):

@@ -35,14 +35,10 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         if now - since > event["settings"]["rollout_timeout_seconds"]:
             raise OldColourUnavailableError(f"{old} has no healthy target after {now - since:.0f} s")
         _start_pods(run, plan, old)
-        return _verdict(
-            Outcome.WAIT, f"{old} has no healthy target; its pods are being started", since, moved=False
-        )
+        return _verdict(Outcome.WAIT, f"{old} has no healthy target; its pods are being started", since, moved=False)
     run.ledger.update_record(run.record_key, intent=wanted)
     confirmed = balancer.set_weights(wanted)
-    run.ledger.update_record(
-        run.record_key, "traffic shifted", confirmed.as_dict(), weights=confirmed, intent=None
-    )
+    run.ledger.update_record(run.record_key, "traffic shifted", confirmed.as_dict(), weights=confirmed, intent=None)
     return _verdict(Outcome.PASS, f"traffic is back where it was: {confirmed.as_dict()}", since, moved=True)
 
 

@@ -39,9 +39,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     run.ledger.update_record(run.record_key, intent=wanted)
     confirmed = balancer.set_weights(wanted)
     now = run.clock.now()
-    run.ledger.update_record(
-        run.record_key, "traffic shifted", confirmed.as_dict(), weights=confirmed, intent=None
-    )
+    run.ledger.update_record(run.record_key, "traffic shifted", confirmed.as_dict(), weights=confirmed, intent=None)
     return {
         "before": before.as_dict(),
         "weights": confirmed.as_dict(),

@@ -32,9 +32,7 @@ def test_every_workflow_has_a_schema_and_inputs(workflow):
 
 def test_the_event_of_an_ended_execution_matches_the_rule_that_repairs():
     event = json.loads((ROOT / "events/release/execution_ended.event.json").read_text())
-    pattern = resources("AWS::Serverless::Function")["RepairInterrupted"]["Events"]["Ended"]["Properties"][
-        "Pattern"
-    ]
+    pattern = resources("AWS::Serverless::Function")["RepairInterrupted"]["Events"]["Ended"]["Properties"]["Pattern"]
     assert event["source"] in pattern["source"]
     assert event["detail-type"] in pattern["detail-type"]
     assert event["detail"]["status"] in pattern["detail"]["status"]

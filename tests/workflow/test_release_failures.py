@@ -51,7 +51,7 @@ def test_a_version_that_turns_bad_under_traffic_is_rolled_back(operator, live, l
 
 
 def test_a_version_that_crashes_under_traffic_is_rolled_back(operator, live, load, version):
-    done = operator.run(image=version("crash"), bake_seconds=30)
+    done = operator.run(image=version("crash", crash_seconds=5), bake_seconds=30)
     assert done.status == "FAILED"
     assert done.error == "BakeFailedError", done.cause
     load.stop()

@@ -82,9 +82,7 @@ def test_what_cannot_be_judged_waits_longer_and_is_then_inconclusive_never_passe
 @pytest.mark.parametrize("old", [None, sample(0, 0, None, 0), sample(50, 0, 0.01)])
 def test_without_an_old_version_to_compare_with_the_limit_holds(old):
     def against_limit(p95):
-        return judge_bake(
-            sample(p95=p95), old, targets(), (), required_healthy=3, elapsed=AT_END, rules=RULES
-        ).outcome
+        return judge_bake(sample(p95=p95), old, targets(), (), required_healthy=3, elapsed=AT_END, rules=RULES).outcome
 
     assert against_limit(0.9) is Outcome.PASS
     assert against_limit(1.1) is Outcome.FAIL

@@ -39,9 +39,7 @@ def test_split_traffic_is_refused_with_the_way_out(weights):
 
 
 def test_split_traffic_cannot_be_adopted():
-    assert (
-        plan_release(request(adopt_live=True), observed(weights=Weights(70, 30))).decision is Decision.REFUSE
-    )
+    assert plan_release(request(adopt_live=True), observed(weights=Weights(70, 30))).decision is Decision.REFUSE
 
 
 @pytest.mark.parametrize(
@@ -81,9 +79,7 @@ def test_a_firing_alarm_can_be_overridden_with_a_reason_and_is_kept():
 
 
 def test_an_alarm_without_data_does_not_block():
-    assert (
-        plan_release(request(), observed(alarms=(alarm("INSUFFICIENT_DATA"),))).decision is Decision.PROCEED
-    )
+    assert plan_release(request(), observed(alarms=(alarm("INSUFFICIENT_DATA"),))).decision is Decision.PROCEED
 
 
 def test_with_no_deployment_to_go_by_there_are_two_replicas():

@@ -55,7 +55,4 @@ def test_contradictions_are_refused(data, says):
 
 
 def test_a_rollback_needs_nothing():
-    assert (
-        complete({"operation": "rollback", "strategy": "blue-green", "approval": False})["operation"]
-        == "rollback"
-    )
+    assert complete({"operation": "rollback", "strategy": "blue-green", "approval": False})["operation"] == "rollback"

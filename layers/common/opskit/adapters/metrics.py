@@ -110,7 +110,9 @@ class Metrics:
         self._platform = platform
         self._client: CloudWatchClient = client or clients.client("cloudwatch")
 
-    def traffic(self, colour: Colour, start: datetime, end: datetime, period: int) -> TrafficSample:
+    def traffic(
+        self, colour: Colour, start: datetime, end: datetime, period: int, *, from_silence: bool = False
+    ) -> TrafficSample:
         """What `colour`'s target group served between `start` and `end` (aware).
 
         `period` is the resolution of the metrics in seconds; ALB publishes every 60. Only whole periods
@@ -126,6 +128,8 @@ class Metrics:
         Raises `MeasurementError` if CloudWatch fails or answers with partial data, `ValueError` for a
         `period` that CloudWatch does not know.
         """
+        if from_silence:
+            start -= timedelta(seconds=period)
         start, end = whole_periods(start, end, period)
         if start >= end:
             return TrafficSample(0, 0, None, 0, start, start)

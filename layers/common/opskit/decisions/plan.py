@@ -145,9 +145,7 @@ def plan_rollback(observed: Observed) -> Plan:
     """
     live = observed.live
     if live is None:
-        return refuse(
-            "nothing is recorded as live, so there is nothing to go back to. Release a version instead."
-        )
+        return refuse("nothing is recorded as live, so there is nothing to go back to. Release a version instead.")
     if observed.weights.whole is not live.colour:
         return _rollback_plan(
             observed,

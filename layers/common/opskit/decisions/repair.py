@@ -24,9 +24,7 @@ def choose_colour(weights: Weights, recorded: Colour | None, healthy: Mapping[Co
     if weights.whole is home and healthy[home] > 0:
         return Repair(home, f"traffic is whole on {home} already")
     if healthy[home] > 0:
-        return Repair(
-            home, f"all traffic back to {home}, the {'recorded live' if recorded else 'larger'} colour"
-        )
+        return Repair(home, f"all traffic back to {home}, the {'recorded live' if recorded else 'larger'} colour")
     if healthy[home.other] > 0:
         return Repair(home.other, f"{home} has no healthy target, so {home.other} keeps all traffic")
     return Repair(None, "neither colour has a healthy target; the weights were left as they are")

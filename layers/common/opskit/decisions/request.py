@@ -31,18 +31,14 @@ def _refuse_contradictions(data: dict[str, Any], environment: str) -> None:
     if data["operation"] == "rollback":
         given = sorted({"image", "steps", "override_alarms", "approval"} & {k for k, v in data.items() if v})
         if given:
-            raise InvalidInputError(
-                f"a rollback takes no {', '.join(given)}: it goes back to what is recorded"
-            )
+            raise InvalidInputError(f"a rollback takes no {', '.join(given)}: it goes back to what is recorded")
         return
     if "image" not in data:
         raise InvalidInputError("image is missing: a release needs the image to bring to production")
     canary = data["strategy"] == "canary"
     if canary != ("steps" in data):
         raise InvalidInputError(
-            "strategy canary needs steps"
-            if canary
-            else "steps are for strategy canary; blue-green shifts all at once"
+            "strategy canary needs steps" if canary else "steps are for strategy canary; blue-green shifts all at once"
         )
     weights = [step["weight"] for step in data.get("steps", ())]
     if weights and (weights != sorted(set(weights)) or weights[-1] != 100):

@@ -62,17 +62,17 @@ def judge_rollout(
 def _complete(expected: Expected, deployment: DeploymentState | None, targets: Targets) -> tuple[bool, str]:
     if deployment is None:
         return False, "the Deployment does not exist"
-    if deployment.image != expected.image:
-        return False, f"the Deployment still names {deployment.image}"
-    if deployment.observed_generation < deployment.generation:
-        return False, "the Deployment's controller has not seen the change yet"
-    if min(deployment.updated, deployment.ready, deployment.available) < expected.replicas:
-        return False, f"{deployment.available} of {expected.replicas} pods are available"
-    if deployment.unavailable > 0:
-        return False, f"{deployment.unavailable} pods are unavailable"
-    if targets.healthy < expected.required:
-        return False, f"{targets.healthy} of {expected.required} targets are healthy"
-    return True, ""
+    available = min(deployment.updated, deployment.ready, deployment.available)
+    lacking = {
+        f"the Deployment still names {deployment.image}": deployment.image != expected.image,
+        "the Deployment's controller has not seen the change yet": deployment.observed_generation
+        < deployment.generation,
+        f"{available} of {expected.replicas} pods are available": available < expected.replicas,
+        f"{deployment.unavailable} pods are unavailable": deployment.unavailable > 0,
+        f"{targets.healthy} of {expected.required} targets are healthy": targets.healthy < expected.required,
+    }
+    first = next((words for words, true in lacking.items() if true), "")
+    return not first, first
 
 
 def _broken(deployment: DeploymentState | None, pods: Sequence[PodState]) -> str | None:

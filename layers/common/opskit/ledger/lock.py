@@ -108,9 +108,7 @@ class Locks(Section):
                 if self._renew(lock, lease_seconds):
                     return lock
             elif holder and not holder.expired:
-                raise LockHeldError(
-                    f"the lock is held by {holder.in_words()}. Wait for it, or end it with `ops abort`."
-                )
+                raise _held(holder)
             else:
                 # The lease is part of the condition: a holder that renews at the last moment keeps the lock.
                 unchanged = {name: item.get(name) for name in ("owner", "fence", "lease_until")}
@@ -161,6 +159,12 @@ class Locks(Section):
         last = {"last_owner": lock.owner, "released_at": timestamp(self._clock.now())}
         return self._table.update(LOCK, lock.condition(), changes=freed | last)
 
+    def refuse_if_held(self, owner: str) -> None:
+        """Raise LockHeldError if anyone but `owner` has the lock now; takes nothing."""
+        holder = self.holder()
+        if holder and holder.owner != owner and not holder.expired:
+            raise _held(holder)
+
     def holder(self) -> Holder | None:
         """Who has the lock now, expired or not; None if it is free."""
         return self._holder(self._table.get(LOCK) or {})
@@ -200,6 +204,10 @@ class Locks(Section):
             return None
         expired = moment_of(item["lease_until"]) <= self._clock.now()
         return Holder.from_dict(item | {"expired": expired})
+
+
+def _held(holder: Holder) -> LockHeldError:
+    return LockHeldError(f"the lock is held by {holder.in_words()}. Wait for it, or end it with `ops abort`.")
 
 
 def _superseded(item: Item) -> Holder | None:

@@ -17,7 +17,7 @@ def traffic(monkeypatch):
     """What each colour's target group is measured to have served; an exception is raised."""
     samples = {Colour.BLUE: GOOD, Colour.GREEN: GOOD}
 
-    def read(self, colour, *_):
+    def read(self, colour, *_, **__):
         if isinstance(samples[colour], Exception):
             raise samples[colour]
         return samples[colour]
