@@ -1,12 +1,15 @@
 """The inputs in `events/` are what the schemas and the rules take."""
 
 import json
+import re
+import tomllib
 
 import pytest
 
 from opskit.decisions.request import complete_request
+from opskit.platform import PARAMETERS
 from opskit.schema import validate
-from tests.contract.stack import ROOT, WORKFLOWS, resources
+from tests.contract.stack import ROOT, WORKFLOWS, resources, template
 
 INPUTS = sorted(p for p in (ROOT / "events").glob("*/*.json") if not p.name.endswith(".event.json"))
 SETTINGS = {
@@ -49,3 +52,31 @@ def test_the_event_of_a_pushed_image_matches_its_rule_and_makes_a_valid_input():
     for name, path in transformer["InputPathsMap"].items():
         text = text.replace(f"<{name}>", event["detail"][path.removeprefix("$.detail.")])
     assert validate("release", json.loads(text))["image"].startswith("detection-api@sha256:")
+
+
+def test_the_documented_contract_is_the_contract():
+    documented = set(re.findall(r"`(\w+)`", "".join(_rows("docs/platform-contract.md"))))
+    assert set(PARAMETERS) == documented & (set(PARAMETERS) | {n for n in documented if n.endswith("_arn")})
+
+
+def test_what_the_template_reads_of_the_platform_is_in_the_contract():
+    types = {name: p for name, p in template()["Parameters"].items() if p["Type"].startswith("AWS::SSM::")}
+    assert types
+    for parameter in types.values():
+        assert parameter["Default"].rpartition("/")[2] in PARAMETERS
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_every_environment_passes_the_contracts_paths_of_its_own(environment):
+    given = tomllib.loads((ROOT / "samconfig.toml").read_text())[environment]["deploy"]["parameters"]
+    overrides = dict(item.split("=", 1) for item in given["parameter_overrides"])
+    for name, parameter in template()["Parameters"].items():
+        if parameter["Type"].startswith("AWS::SSM::"):
+            path = parameter["Default"].rpartition("/")[2]
+            assert overrides[name] == f"/detection-api/{environment}/platform/{path}"
+    assert set(overrides) <= set(template()["Parameters"])
+
+
+def _rows(page):
+    lines = (ROOT / page).read_text().splitlines()
+    return [line.split("|")[1] for line in lines if line.startswith("| `")]
