@@ -42,6 +42,8 @@ def main() -> int:
             console.print("interrupted: taking everything down")
             return 130
         finally:
+            if stage:
+                stage[0].clients.stop()
             try:
                 down(place, progress=lambda line: console.print(line, highlight=False))
             except SandboxError as error:
