@@ -209,6 +209,21 @@ class Operator:
             taskToken=asked.task_token, error="ApprovalRejectedError", cause=reason
         )
 
+    def invoke(self, step: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """Call a step of the release workflow by the end of its function's name; what it returns."""
+        name = f"{self.config.name}-release-{step}"
+        answer = self.clients["lambda"].invoke(FunctionName=name, Payload=json.dumps(payload).encode())
+        result = json.loads(answer["Payload"].read())
+        if answer.get("FunctionError"):
+            raise AssertionError(f"{name} failed: {result}")
+        return dict(result)
+
+    def rule_of(self, function: str) -> str:
+        """The name of the rule that starts a function, given its logical name in the template."""
+        names = [rule["Name"] for rule in self.clients["events"].list_rules()["Rules"]]
+        (found,) = [name for name in names if function in name]
+        return str(found)
+
     def messages(self, queue_url: str) -> list[Mapping[str, Any]]:
         """Take what a queue subscribed to the operations topic holds now; the messages' bodies."""
         found: list[Mapping[str, Any]] = []

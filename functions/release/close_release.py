@@ -18,7 +18,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     The lock is freed last: whatever fails before that leaves the duty with the repair function.
     """
     outcome, reason = event["outcome"], event["reason"]
-    plan, request = event.get("plan") or {}, event.get("request") or event.get("input") or {}
+    plan, request = event.get("plan") or {}, event.get("request") or _object(event.get("input"))
     record = run.ledger.record_of(run.execution.name) or _open(run, plan, request)
     suffered = _suffered(run, event)
     evidence = run.evidence.append(
@@ -31,6 +31,11 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     if event.get("lock"):
         run.ledger.release(Lock.from_dict(event["lock"]))
     return {"outcome": outcome, "reason": reason, "suffered": suffered, "evidence": evidence.key}
+
+
+def _object(given: Any) -> dict[str, Any]:
+    """An input may be any JSON; what is no object has nothing to put on record."""
+    return given if isinstance(given, dict) else {}
 
 
 def _open(run: Run, plan: dict[str, Any], request: dict[str, Any]) -> ReleaseRecord:

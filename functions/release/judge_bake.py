@@ -30,7 +30,8 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         required_healthy=plan["required_healthy"],
         elapsed=Elapsed(
             seconds=(now - since).total_seconds(),
-            bake_seconds=step_plan["bake_seconds"],
+            # What was served until the end of the bake is in the metrics only this much later.
+            bake_seconds=step_plan["bake_seconds"] + event["settings"]["metric_delay_seconds"],
             extra_seconds=request["inconclusive_wait_seconds"],
         ),
         rules=_rules(event["settings"], request["minimum_requests"]),

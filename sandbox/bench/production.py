@@ -58,7 +58,7 @@ def production_seconds(measured: Sequence[Path_]) -> dict[str, Any]:
     work = {name: statistics.median(values) for name, values in by_state.items()}
     poll = settings["PollSeconds"]
     rollout = sum(ASSUMED.values()) + settings["StablePolls"] * poll
-    bake = settings["BakeSeconds"] + settings["BakePollSeconds"]
+    bake = settings["BakeSeconds"] + settings["MetricDelaySeconds"] + settings["BakePollSeconds"]
     # The old colour has been without traffic for the whole bake when draining begins, so one look suffices unless
     # the drain is to last longer than the bake.
     drain = max(0.0, settings["DrainSeconds"] - bake) + poll

@@ -17,7 +17,7 @@ SHORT_WAITS: Mapping[str, str] = {
     "InconclusiveWaitSeconds": "4",
     "BaselineSeconds": "20",
     "MetricPeriodSeconds": "1",
-    "MetricDelaySeconds": "2",
+    "MetricDelaySeconds": "1",
     "DrainSeconds": "3",
     "DrainTimeoutSeconds": "20",
     "LeaseSeconds": "30",

@@ -17,6 +17,11 @@ SETTINGS = {
     "minimum_requests": 100,
     "inconclusive_wait_seconds": 30,
     "approval_seconds": 900,
+    "bake_poll_seconds": 10,
+    "metric_delay_seconds": 60,
+    "poll_seconds": 5,
+    "rollout_timeout_seconds": 300,
+    "drain_timeout_seconds": 120,
 }
 
 

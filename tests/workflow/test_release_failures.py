@@ -24,7 +24,7 @@ def test_an_image_that_never_gets_healthy_gets_no_traffic(operator, live, load, 
 
     assert (done.status, done.error) == ("FAILED", "RolloutFailedError")
     assert "ShiftTraffic" not in done.states
-    states_in_order(done, "DeployColour", "RestoreTraffic", "RemoveNewColour", "CloseRolledBack")
+    states_in_order(done, "DeployColour", "UndoWhatWasDone", "RemoveNewColour", "CloseRolledBack")
     nobody_suffered(load)
     assert tag not in load.report().versions
     closed(operator, done, "ROLLED_BACK")

@@ -88,6 +88,14 @@ def test_without_an_old_version_to_compare_with_the_limit_holds(old):
     assert against_limit(1.1) is Outcome.FAIL
 
 
+def test_too_few_requests_of_the_old_version_excuse_no_errors_of_the_new_one():
+    assert judge(sample(1000, 300), sample(100, 30)).outcome is Outcome.PASS
+    verdict = judge(sample(1000, 300), sample(99, 30))
+    assert verdict.outcome is Outcome.FAIL
+    assert "no old version to compare with" in verdict.reason
+    assert verdict.facts["old"]["requests"] == 99
+
+
 def test_an_old_version_that_fails_too_does_not_condemn_the_new_one():
     assert judge(sample(1000, 200), sample(1000, 200)).outcome is Outcome.PASS
 

@@ -123,8 +123,9 @@ class Locks(Section):
         Atomic: one write, conditional on owner and fence. A lease that ran out is renewed if nobody took
         over. Raises LockLostError saying who has the lock now. Call it before every change to the platform.
         """
-        if not self._renew(lock, lease_seconds):
-            raise LockLostError(self.lost(lock))
+        held, found = self._renewal(lock, lease_seconds)
+        if not held:
+            raise LockLostError(self._lost(lock, found or {}))
 
     def seize(self, holder: str, owner: str, purpose: str, lease_seconds: int) -> Lock | None:
         """Take the lock over from `holder`, whose execution has ended, whatever is left of its lease.
@@ -171,7 +172,9 @@ class Locks(Section):
 
     def lost(self, lock: Lock) -> str:
         """For a person: that `lock` is no longer held, and what happened to it."""
-        item = self._table.get(LOCK) or {}
+        return self._lost(lock, self._table.get(LOCK) or {})
+
+    def _lost(self, lock: Lock, item: Item) -> str:
         holder = self._holder(item)
         if holder:
             now = f"it is held by {holder.in_words()} (fence {holder.fence})"
@@ -196,8 +199,12 @@ class Locks(Section):
         return lock if self._table.put(LOCK, item, unchanged) else None
 
     def _renew(self, lock: Lock, lease_seconds: int) -> bool:
+        return self._renewal(lock, lease_seconds)[0]
+
+    def _renewal(self, lock: Lock, lease_seconds: int) -> tuple[bool, Item | None]:
+        """Whether the lease was renewed, and if not, the lock's item as it was found."""
         until = timestamp(self._clock.now() + timedelta(seconds=lease_seconds))
-        return self._table.update(LOCK, lock.condition(), changes={"lease_until": until})
+        return self._table.update_or_found(LOCK, lock.condition(), changes={"lease_until": until})
 
     def _holder(self, item: Item) -> Holder | None:
         if "owner" not in item:
