@@ -19,12 +19,15 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     """
     outcome, reason = event["outcome"], event["reason"]
     plan, request = event.get("plan") or {}, event.get("request") or _object(event.get("input"))
-    record = run.ledger.record_of(run.execution.name) or _open(run, plan, request)
+    record = run.ledger.record_of(run.execution.name)
+    if record is None or record.started_at != run.execution.started_at:  # names come again after 90 days
+        record = _open(run, plan, request)
     suffered = _suffered(run, event)
     evidence = run.evidence.append(
         "release",
         run.execution.name,
         record.as_dict() | {"outcome": outcome, "outcome_reason": reason, "plan": plan, "suffered": suffered},
+        at=run.execution.started_at,
     )
     run.ledger.update_record(record.key, evidence=evidence.key)
     run.ledger.close_record(record.key, outcome, reason, suffered=suffered)

@@ -156,7 +156,7 @@ def _tell(run: Run, work: _Work, reason: str) -> None:
         try:
             body = run.ledger.record_of(record.execution_name) or record
             facts = body.as_dict() | {"outcome": outcome, "outcome_reason": reason}
-            changes["evidence"] = run.evidence.append("repair", record.execution_name, facts).key
+            changes["evidence"] = run.evidence.append("repair", record.execution_name, facts, at=record.started_at).key
         except Exception:
             run.logger.exception("no evidence of the repair could be written")
             reason = f"{reason}; no evidence could be written"
