@@ -21,7 +21,7 @@ def complete_request(data: dict[str, Any], settings: dict[str, Any], environment
         InvalidInputError: the request contradicts itself, names another environment, or may last for longer, or
             need more looks, than an execution of the state machine can.
     """
-    _refuse_contradictions(data, environment)
+    refuse_contradictions(data, environment)
     request = {
         "minimum_requests": settings["minimum_requests"],
         "inconclusive_wait_seconds": settings["inconclusive_wait_seconds"],
@@ -59,7 +59,8 @@ def _refuse_what_outlives_the_execution(request: dict[str, Any], settings: dict[
         )
 
 
-def _refuse_contradictions(data: dict[str, Any], environment: str) -> None:
+def refuse_contradictions(data: dict[str, Any], environment: str) -> None:
+    """Raise InvalidInputError if a schema-valid request contradicts itself or names another environment."""
     named = data.get("environment")
     if named is not None and named != environment:
         raise InvalidInputError(f"environment is {named}, but this state machine releases to {environment}")
