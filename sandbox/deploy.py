@@ -86,13 +86,16 @@ def _stream(command: list[str], environ: Mapping[str, str], progress: Progress) 
     ) as process:
         assert process.stdout is not None  # noqa: S101 - it was asked for
         limit = threading.Timer(TIMEOUT_SECONDS, process.kill)
+        limit.daemon = True  # or an interrupted deployment would be waited for
         limit.start()
-        for line in process.stdout:
-            text = line.rstrip()
-            if text:
-                tail.append(text)
-                progress(text)
-        limit.cancel()
+        try:
+            for line in process.stdout:
+                text = line.rstrip()
+                if text:
+                    tail.append(text)
+                    progress(text)
+        finally:
+            limit.cancel()
     if process.returncode != 0:
         said = "\n".join(tail)
         raise DeployError(f"{' '.join(command[:2])} failed with status {process.returncode}:\n{said}")

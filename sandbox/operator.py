@@ -75,9 +75,14 @@ class Operator:
         """The balancer, through the API."""
         return Balancer(self.platform, self.clients["elbv2"])
 
-    def push(self, version: str, variant: str = "good") -> str:
-        """Push an image of the reference service, tagged with its version; return its digest."""
-        return images.push(self.clients["ecr"], self.config.service, version, version=version, variant=variant)
+    def push(self, version: str, variant: str = "good", **parameters: float) -> str:
+        """Push an image of the reference service, tagged with its version; return its digest.
+
+        `parameters` are the variant's, such as `crash_seconds`.
+        """
+        return images.push(
+            self.clients["ecr"], self.config.service, version, version=version, variant=variant, parameters=parameters
+        )
 
     def weights(self) -> Weights:
         """How the live listener splits traffic."""
@@ -112,15 +117,19 @@ class Operator:
 
     def wait(self, arn: str, seconds: float = 120.0) -> Execution:
         """Wait until an execution has ended."""
-        return self.until(
-            lambda: self.execution(arn), lambda e: e.status in ENDED, f"{arn} to end", seconds=seconds
-        )
+        return self.until(lambda: self.execution(arn), lambda e: e.status in ENDED, f"{arn} to end", seconds=seconds)
 
     def wait_for_state(self, arn: str, state: str, seconds: float = 60.0) -> Execution:
-        """Wait until an execution has entered a state."""
-        return self.until(
-            lambda: self.execution(arn), lambda e: state in e.states, f"{arn} to enter {state}", seconds=seconds
+        """Wait until an execution has entered a state; one that ended without it will never do."""
+        seen = self.until(
+            lambda: self.execution(arn),
+            lambda e: state in e.states or e.status in ENDED,
+            f"{arn} to enter {state}",
+            seconds=seconds,
         )
+        if state not in seen.states:
+            raise StillRunningError(f"{seen.name} {seen.status} without entering {state}: {seen.cause}")
+        return seen
 
     def run(self, name: str | None = None, **given: Any) -> Execution:
         """Start an execution and wait until it has ended."""
@@ -144,14 +153,33 @@ class Operator:
     def fire_alarm(self) -> str:
         """Feed the metric that the first release alarm watches until it fires; return the alarm's name.
 
-        A state set by hand would last until the next evaluation only, as on AWS. It is OK again a period later.
+        A state set by hand would last until the next evaluation only, as on AWS.
         """
-        client, name = self.clients["cloudwatch"], self.platform.release_alarms[0]
-        alarm = client.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]
-        datum = {"MetricName": alarm["MetricName"], "Dimensions": alarm["Dimensions"], "Value": alarm["Threshold"] + 1}
-        client.put_metric_data(Namespace=alarm["Namespace"], MetricData=[datum | {"StorageResolution": 1}])
-        self.until(self.firing, lambda firing: name in firing, f"{name} to fire", seconds=10)
+        name = self.platform.release_alarms[0]
+        self._feed(name, above=True)
+        self.until(self.firing, lambda firing: name in firing, f"{name} to fire", seconds=15)
         return name
+
+    def calm_alarms(self) -> None:
+        """Feed good news to what is firing until nothing is: without data an alarm would look back further."""
+
+        def feed() -> set[str]:
+            for name in (names := self.firing()):
+                self._feed(name, above=False)
+            return names
+
+        self.until(feed, lambda firing: not firing, "the alarms to fall silent", seconds=40)
+
+    def _feed(self, name: str, *, above: bool) -> None:
+        client = self.clients["cloudwatch"]
+        alarm = client.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]
+        datum = {
+            "MetricName": alarm["MetricName"],
+            "Dimensions": alarm["Dimensions"],
+            "Value": alarm["Threshold"] + 1 if above else 0,
+            "StorageResolution": 1,
+        }
+        client.put_metric_data(Namespace=alarm["Namespace"], MetricData=[datum])
 
     def firing(self) -> set[str]:
         """The release alarms that are firing."""
@@ -180,6 +208,21 @@ class Operator:
         self.clients["stepfunctions"].send_task_failure(
             taskToken=asked.task_token, error="ApprovalRejectedError", cause=reason
         )
+
+    def invoke(self, step: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """Call a step of the release workflow by the end of its function's name; what it returns."""
+        name = f"{self.config.name}-release-{step}"
+        answer = self.clients["lambda"].invoke(FunctionName=name, Payload=json.dumps(payload).encode())
+        result = json.loads(answer["Payload"].read())
+        if answer.get("FunctionError"):
+            raise AssertionError(f"{name} failed: {result}")
+        return dict(result)
+
+    def rule_of(self, function: str) -> str:
+        """The name of the rule that starts a function, given its logical name in the template."""
+        names = [rule["Name"] for rule in self.clients["events"].list_rules()["Rules"]]
+        (found,) = [name for name in names if function in name]
+        return str(found)
 
     def messages(self, queue_url: str) -> list[Mapping[str, Any]]:
         """Take what a queue subscribed to the operations topic holds now; the messages' bodies."""

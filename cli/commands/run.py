@@ -49,13 +49,10 @@ def execute(
 
 def check(request: Mapping[str, Any], environment: str) -> None:
     """Refuse here what the state machine's first step would refuse; raises InvalidInputError."""
-    from opskit.decisions.request import complete_request  # noqa: PLC0415 - not needed for --help
+    from opskit.decisions.request import refuse_contradictions  # noqa: PLC0415 - not needed for --help
     from opskit.schema import validate  # noqa: PLC0415
 
-    settled = validate("release", dict(request))
-    # Only its refusals matter here; the stack fills in its own numbers.
-    numbers = dict.fromkeys(("minimum_requests", "inconclusive_wait_seconds", "approval_seconds", "bake_seconds"), 1)
-    complete_request(settled, numbers, environment)
+    refuse_contradictions(validate("release", dict(request)), environment)
 
 
 def see_through(context: Context, arn: str, timeout: float | None) -> ExitCode:

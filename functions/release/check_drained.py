@@ -19,13 +19,14 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     run.hold(event)
     now = run.clock.now()
     at_zero = now.timestamp() - event["shift"]["shifted_at"]
+    waited = now.timestamp() - event["recorded_at"]
     verdict = judge_drain(
         colour,
         Balancer(run.platform).weights(),
         _recent(run, colour, settings["metric_period_seconds"]),
         seconds_at_zero=at_zero,
         drain_seconds=settings["drain_seconds"],
-        out_of_time=at_zero >= settings["drain_timeout_seconds"],
+        out_of_time=waited >= settings["drain_timeout_seconds"],
     )
     return verdict.as_dict()
 

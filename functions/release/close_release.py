@@ -18,19 +18,27 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     The lock is freed last: whatever fails before that leaves the duty with the repair function.
     """
     outcome, reason = event["outcome"], event["reason"]
-    plan, request = event.get("plan") or {}, event.get("request") or event.get("input") or {}
-    record = run.ledger.record_of(run.execution.name) or _open(run, plan, request)
+    plan, request = event.get("plan") or {}, event.get("request") or _object(event.get("input"))
+    record = run.ledger.record_of(run.execution.name)
+    if record is None or record.started_at != run.execution.started_at:  # names come again after 90 days
+        record = _open(run, plan, request)
     suffered = _suffered(run, event)
     evidence = run.evidence.append(
         "release",
         run.execution.name,
         record.as_dict() | {"outcome": outcome, "outcome_reason": reason, "plan": plan, "suffered": suffered},
+        at=run.execution.started_at,
     )
     run.ledger.update_record(record.key, evidence=evidence.key)
     run.ledger.close_record(record.key, outcome, reason, suffered=suffered)
     if event.get("lock"):
         run.ledger.release(Lock.from_dict(event["lock"]))
     return {"outcome": outcome, "reason": reason, "suffered": suffered, "evidence": evidence.key}
+
+
+def _object(given: Any) -> dict[str, Any]:
+    """An input may be any JSON; what is no object has nothing to put on record."""
+    return given if isinstance(given, dict) else {}
 
 
 def _open(run: Run, plan: dict[str, Any], request: dict[str, Any]) -> ReleaseRecord:
@@ -69,6 +77,7 @@ def _suffered(run: Run, event: dict[str, Any]) -> dict[str, Any] | None:
             datetime.fromtimestamp(shift["first_shifted_at"], UTC),
             now,
             event["settings"]["metric_period_seconds"],
+            from_silence=True,
         )
     except MeasurementError:
         run.logger.warning("what clients felt could not be measured", exc_info=True)

@@ -1,4 +1,4 @@
-"""Release: the new version onto the idle colour, where no client can reach it yet."""
+"""Release: a version onto a colour; as a rule onto the idle one, where no client can reach it yet."""
 
 from typing import Any
 
@@ -11,23 +11,26 @@ from opskit.traffic import Colour
 
 @step
 def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
-    """Set image and replicas of the plan's colour. Safe to repeat.
+    """Set `image` and the plan's replicas on `colour`. Safe to repeat.
 
     Raises:
         LockLostError: another execution has taken the lock.
-        DriftError: the colour has traffic, so it is not idle.
+        DriftError: the colour has traffic, and the event does not say that it `may_have_traffic`.
     """
-    plan = event["plan"]
-    colour = Colour(plan["to_colour"])
+    colour, image = Colour(event["colour"]), event["image"]
     run.hold(event)
     weight = Balancer(run.platform).weights().of(colour)
-    if weight > 0 and not event.get("rolling_back"):
+    if weight > 0 and not event["may_have_traffic"]:
         raise DriftError(f"{colour} has weight {weight}: it is not idle, so nothing is deployed onto it")
-    Cluster.connect(run.platform, session_name=run.execution.name).deploy(
+    cluster = Cluster.connect(run.platform, session_name=run.execution.name)
+    facts = {"colour": colour.value, "image": image}
+    # Under the fence and before the change: whoever takes over knows that it may be under way.
+    run.intend(event, "deploying", facts)
+    cluster.deploy(
         colour,
-        image=plan["image"],
-        replicas=plan["replicas"],
+        image=image,
+        replicas=event["plan"]["replicas"],
         annotations={"detection-ops/release": run.execution.name},
     )
-    run.ledger.update_record(run.record_key, "deployed", {"colour": colour.value, "image": plan["image"]})
+    run.ledger.update_record(run.record_key, "deployed", facts)
     return {"deployed_at": run.clock.now().timestamp(), "stable": 0}

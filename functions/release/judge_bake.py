@@ -23,14 +23,15 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     since = datetime.fromtimestamp(event["shift"]["shifted_at"], UTC)
     reader = _Reader(run, event["settings"]["metric_period_seconds"])
     verdict = judge_bake(
-        reader.traffic(new, since, now),
+        reader.traffic(new, since, now, from_silence=event["step"] == 0),
         _reference(reader, event, since, now),
         Balancer(run.platform).targets(new),
         reader.alarms(ignoring=plan["overridden_alarms"]),
         required_healthy=plan["required_healthy"],
         elapsed=Elapsed(
             seconds=(now - since).total_seconds(),
-            bake_seconds=step_plan["bake_seconds"],
+            # What was served until the end of the bake is in the metrics only this much later.
+            bake_seconds=step_plan["bake_seconds"] + event["settings"]["metric_delay_seconds"],
             extra_seconds=request["inconclusive_wait_seconds"],
         ),
         rules=_rules(event["settings"], request["minimum_requests"]),
@@ -40,9 +41,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     return verdict.as_dict()
 
 
-def _reference(
-    reader: "_Reader", event: dict[str, Any], since: datetime, now: datetime
-) -> TrafficSample | None:
+def _reference(reader: "_Reader", event: dict[str, Any], since: datetime, now: datetime) -> TrafficSample | None:
     """What the new version is compared with: the old one now where it has traffic enough, else as it was before."""
     if event["plan"]["steps"][event["step"]]["weight"] < 100:
         concurrent = reader.traffic(Colour(event["plan"]["from_colour"]), since, now)
@@ -70,9 +69,11 @@ class _Reader:
         self._metrics = Metrics(run.platform)
         self._period = period
 
-    def traffic(self, colour: Colour, start: datetime, end: datetime) -> TrafficSample | None:
+    def traffic(
+        self, colour: Colour, start: datetime, end: datetime, *, from_silence: bool = False
+    ) -> TrafficSample | None:
         try:
-            return self._metrics.traffic(colour, start, end, self._period)
+            return self._metrics.traffic(colour, start, end, self._period, from_silence=from_silence)
         except MeasurementError:
             self._run.logger.warning("the metrics of %s could not be read", colour, exc_info=True)
             return None

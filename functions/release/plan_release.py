@@ -16,9 +16,15 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
 
     With `lock` in the event, the lock is checked and its lease renewed, so that the plan holds until the next step; an
     approval that came meanwhile goes on record.
+
+    Raises:
+        LockHeldError: another operation is under way; the message names it.
     """
     request = event["request"]
-    if event.get("lock"):
+    if not event.get("lock"):
+        # Whatever differs while another operation is under way is that operation's doing, not drift.
+        run.ledger.refuse_if_held(run.execution.id)
+    else:
         run.hold(event)
         if approval := event.get("approval"):
             run.ledger.update_record(run.record_key, "approved", approval, approval=approval)

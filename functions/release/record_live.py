@@ -25,9 +25,8 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
             ),
             lock=lock,
             expected_revision=plan["live_revision"],
-        )
-        run.ledger.update_record(
-            run.record_key, "recorded as live", {"colour": plan["to_colour"], "image": plan["image"]}
+            record_key=run.record_key,
+            event=("recorded as live", {"colour": plan["to_colour"], "image": plan["image"]}),
         )
     return {"recorded_at": run.clock.now().timestamp()}
 

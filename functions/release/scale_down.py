@@ -22,6 +22,8 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     weight = Balancer(run.platform).weights().of(colour)
     if weight > 0:
         raise DriftError(f"{colour} has weight {weight}: its pods stay")
-    Cluster.connect(run.platform, session_name=run.execution.name).scale(colour, 0)
+    cluster = Cluster.connect(run.platform, session_name=run.execution.name)
+    run.hold(event)
+    cluster.scale(colour, 0)
     run.ledger.update_record(run.record_key, "scaled down", {"colour": colour.value})
     return {"colour": colour.value, "replicas": 0}

@@ -10,12 +10,13 @@ from opskit.step import Run, step
 def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     """Publish `kind` (STARTED, SUCCEEDED, ROLLED_BACK, …) with who, what and why to the operations topic."""
     plan, request = event.get("plan") or {}, event.get("request") or {}
-    message_id = Notifier(run.settings.topic_arn).publish(
-        f"{run.settings.service} {run.settings.environment}: {plan.get('operation', 'release')} {event['kind'].lower()}",
+    here, what = run.settings, plan.get("operation", "release")
+    message_id = Notifier(here.topic_arn).publish(
+        f"{here.service} {here.environment}: {what} {event['kind'].lower()}",
         {
             "kind": event["kind"],
-            "service": run.settings.service,
-            "environment": run.settings.environment,
+            "service": here.service,
+            "environment": here.environment,
             "operation": plan.get("operation"),
             "execution": run.execution.id,
             "image": plan.get("image"),

@@ -27,21 +27,19 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     wanted = Weights.split(new, plan["steps"][index]["weight"])
     run.hold(event)
     balancer = Balancer(run.platform)
+    baseline = event.get("baseline")
+    if index == 0 and plan["analyse"] and baseline is None:
+        baseline = _measure(run, old, event["settings"])
     targets = balancer.targets(new)
     if targets.healthy < plan["required_healthy"]:
         raise DriftError(
             f"{new} has {targets.healthy} healthy targets, {plan['required_healthy']} are needed to take traffic"
         )
-    baseline = event.get("baseline")
-    if index == 0 and plan["analyse"] and baseline is None:
-        baseline = _measure(run, old, event["settings"])
     before = balancer.weights()
-    run.ledger.update_record(run.record_key, intent=wanted)
+    run.intend(event, "shifting traffic", wanted.as_dict(), weights=wanted)
     confirmed = balancer.set_weights(wanted)
     now = run.clock.now()
-    run.ledger.update_record(
-        run.record_key, "traffic shifted", confirmed.as_dict(), weights=confirmed, intent=None
-    )
+    run.ledger.update_record(run.record_key, "traffic shifted", confirmed.as_dict(), weights=confirmed, intent=None)
     return {
         "before": before.as_dict(),
         "weights": confirmed.as_dict(),

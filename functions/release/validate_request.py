@@ -18,9 +18,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         InvalidInputError: the input does not fit the schema or contradicts itself.
         UnknownImageError: the registry has no such image.
     """
-    request = complete_request(
-        validate("release", event["input"]), event["settings"], run.settings.environment
-    )
+    request = complete_request(validate("release", event["input"]), event["settings"], run.settings.environment)
     if request["operation"] == "rollback":
         return request
     image = Registry(run.platform).resolve(request["image"])

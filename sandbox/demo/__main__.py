@@ -20,6 +20,7 @@ OUT = Path(__file__).parents[2] / "out" / "demo.json"
 def main() -> int:
     """Run the demo; 0 if every chapter passed, 1 if one failed, 130 if interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # each line as it happens, also in a pipe
     console = Console()
     story = Story(console)
     stage: list[Stage] = []
@@ -42,6 +43,8 @@ def main() -> int:
             console.print("interrupted: taking everything down")
             return 130
         finally:
+            if stage:
+                stage[0].clients.stop()
             try:
                 down(place, progress=lambda line: console.print(line, highlight=False))
             except SandboxError as error:

@@ -40,7 +40,7 @@ class Pace:
     """Still longer than the sandbox's deregistration takes to reach the balancer (well under a second)."""
     grace: int = 15
     """More than `pre_stop` and the service's longest request (10 s)."""
-    progress_deadline: int = 15
+    progress_deadline: int = 8
 
 
 def overlay(environment: str) -> Path:

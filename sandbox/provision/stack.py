@@ -11,12 +11,13 @@ from sandbox.config import Config
 
 SHORT_WAITS: Mapping[str, str] = {
     "PollSeconds": "1",
-    "RolloutTimeoutSeconds": "30",
-    "BakeSeconds": "8",
-    "BakePollSeconds": "2",
+    "RolloutTimeoutSeconds": "20",
+    "BakeSeconds": "5",
+    "BakePollSeconds": "1",
     "InconclusiveWaitSeconds": "4",
     "BaselineSeconds": "20",
     "MetricPeriodSeconds": "1",
+    "MetricDelaySeconds": "1",
     "DrainSeconds": "3",
     "DrainTimeoutSeconds": "20",
     "LeaseSeconds": "30",

@@ -9,9 +9,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-WORKFLOWS = sorted(
-    path.name.removesuffix(".asl.json") for path in (ROOT / "statemachines").glob("*.asl.json")
-)
+WORKFLOWS = sorted(path.name.removesuffix(".asl.json") for path in (ROOT / "statemachines").glob("*.asl.json"))
 
 
 class _Loader(yaml.SafeLoader):

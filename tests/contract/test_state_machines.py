@@ -94,12 +94,32 @@ def test_every_fail_state_says_what_failed_and_why(workflow):
             assert state["Cause"], name
 
 
-def test_a_release_that_changed_something_never_fails_without_restoring_or_handing_over():
-    """From the first change on, every caught error leads to the roll back, or leaves the lock to the repair."""
+def test_a_release_that_changed_something_never_fails_without_undoing_it_or_handing_over():
+    """From the first change on, every caught error leads to undoing, or leaves it to whoever holds the lock."""
     graph = states("release")
-    allowed = {"RestoreTraffic", "LockLost", "CloseUnfinished", "CloseFailed"}
     for name in ("DeployColour", "CheckRollout", "RunSmokeTest", "ShiftTraffic", "JudgeBake", "RecordLive"):
-        for catch in graph[name]["Catch"]:
-            assert catch["Next"] in allowed
-        (last,) = [c for c in graph[name]["Catch"] if c["ErrorEquals"] == ["States.ALL"]]
-        assert last["Next"] == "RestoreTraffic"
+        lost, everything = graph[name]["Catch"]
+        assert (lost["ErrorEquals"], lost["Next"]) == (["LockLostError"], "CloseSuperseded")
+        assert (everything["ErrorEquals"], everything["Next"]) == (["States.ALL"], "UndoWhatWasDone")
+    assert [rule["Next"] for rule in graph["UndoWhatWasDone"]["Choices"]] == ["RestoreTraffic", "RemoveNewColour"]
+
+
+def test_traffic_is_shifted_only_after_it_is_on_record_that_it_may_be():
+    """Whatever leads to ShiftTraffic for the first time has set `shifting`, so that a failure restores the weights."""
+    for name, state in states("release").items():
+        for rule in state.get("Choices", ()):
+            if rule["Next"] == "ShiftTraffic":
+                assert rule.get("Assign", {}).get("shifting") or name == "NextStep"
+        assert state.get("Next") != "ShiftTraffic"
+        assert state.get("Default") != "ShiftTraffic"
+
+
+def test_what_steps_are_called_with_is_a_variable_that_was_assigned_first():
+    """An undefined variable is an error on AWS; the first state assigns every one that a later state reads."""
+    for workflow in WORKFLOWS:
+        assigned = set(machine(workflow)["States"][machine(workflow)["StartAt"]]["Assign"])
+        for name, state in states(workflow).items():
+            text = json.dumps(state)
+            local = set(re.findall(r"\$(\w+) *:=", text))
+            read = set(re.findall(r"\$(\w+)\b(?! *\()", text)) - local - {"states"}
+            assert read <= assigned, name

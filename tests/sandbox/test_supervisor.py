@@ -193,7 +193,7 @@ class TestInterrupted:
     @pytest.fixture
     def starting(self, directory: Path) -> Iterator[subprocess.Popen[str]]:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", self.SCRIPT, str(directory)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-u", "-P", "-c", self.SCRIPT, str(directory)], stdout=subprocess.PIPE, text=True
         )
         try:
             assert "platform is ready" in process.stdout.readline()

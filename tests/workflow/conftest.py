@@ -55,14 +55,14 @@ def load(config: Config) -> Iterator[Load]:
 
 
 @pytest.fixture
-def version(operator: Operator) -> Callable[[str], str]:
+def version(operator: Operator) -> Callable[..., str]:
     """Push an image of a variant under a tag of its own; return the tag."""
-    return lambda variant="good": new_version(operator, variant)
+    return lambda variant="good", **parameters: new_version(operator, variant, **parameters)
 
 
-def new_version(operator: Operator, variant: str = "good") -> str:
+def new_version(operator: Operator, variant: str = "good", **parameters: float) -> str:
     tag = f"2.0.{next(_versions)}-{variant}"
-    operator.push(tag, variant)
+    operator.push(tag, variant, **parameters)
     return tag
 
 
@@ -72,7 +72,7 @@ def settle(operator: Operator) -> None:
     for running in client.list_executions(stateMachineArn=operator.machine, statusFilter="RUNNING")["executions"]:
         client.stop_execution(executionArn=running["executionArn"], cause="the test is over")
     operator.until(operator.ledger.holder, lambda holder: holder is None, "the lock to be free", seconds=60)
-    operator.until(operator.firing, lambda firing: not firing, "the alarms to fall silent", seconds=30)
+    operator.calm_alarms()
     recorded = operator.ledger.live()
     home = recorded.colour if recorded else operator.weights().whole or Colour.BLUE
     operator.set_weights(Weights.all_to(home))

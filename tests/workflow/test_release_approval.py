@@ -47,6 +47,7 @@ def test_expired(operator, live, waiting):
     assert "nobody approved within 3 s" in done.cause
     assert operator.ledger.holder() is None
     assert operator.ledger.live() == live
+    closed(operator, done, "REFUSED")
 
 
 def test_an_approval_of_another_digest_does_not_count(operator, live, waiting):

@@ -24,7 +24,7 @@ def test_an_image_that_never_gets_healthy_gets_no_traffic(operator, live, load, 
 
     assert (done.status, done.error) == ("FAILED", "RolloutFailedError")
     assert "ShiftTraffic" not in done.states
-    states_in_order(done, "DeployColour", "RestoreTraffic", "RemoveNewColour", "CloseRolledBack")
+    states_in_order(done, "DeployColour", "UndoWhatWasDone", "RemoveNewColour", "CloseRolledBack")
     nobody_suffered(load)
     assert tag not in load.report().versions
     closed(operator, done, "ROLLED_BACK")
@@ -51,7 +51,7 @@ def test_a_version_that_turns_bad_under_traffic_is_rolled_back(operator, live, l
 
 
 def test_a_version_that_crashes_under_traffic_is_rolled_back(operator, live, load, version):
-    done = operator.run(image=version("crash"), bake_seconds=30)
+    done = operator.run(image=version("crash", crash_seconds=5), bake_seconds=30)
     assert done.status == "FAILED"
     assert done.error == "BakeFailedError", done.cause
     load.stop()

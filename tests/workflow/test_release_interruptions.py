@@ -68,3 +68,34 @@ def test_a_release_whose_lock_was_taken_changes_nothing_any_more(operator, live,
         assert "RestoreTraffic" not in done.states
     finally:
         operator.ledger.release(taken)
+
+
+def test_one_that_loses_its_lock_in_mid_shift_leaves_the_traffic_to_whoever_has_it(operator, live, load, version):
+    arn = operator.start(image=version(), **CANARY)
+    operator.wait_for_state(arn, "JudgeBake")
+    taken = operator.ledger.seize(arn, owner="somebody-else", purpose="a test", lease_seconds=60)
+    try:
+        done = operator.wait(arn)
+        assert (done.status, done.error) == ("FAILED", "LockLostError"), done.cause
+        assert "RestoreTraffic" not in done.states
+        assert operator.weights() == Weights.split(live.colour.other, 10)
+        closed(operator, done, "SUPERSEDED")
+    finally:
+        operator.ledger.release(taken)
+    nobody_suffered(load)
+
+
+def test_a_lock_whose_execution_ended_unheard_is_found_on_schedule(operator, live, version):
+    """Status events are sent with best effort: here the rule is off, so that none arrives."""
+    rule = operator.rule_of("RepairInterrupted")
+    operator.clients["events"].disable_rule(Name=rule)
+    try:
+        arn = operator.start(image=version(), approval=True)
+        operator.wait_for_state(arn, "RequestApproval")
+        stop(operator, arn)
+        assert operator.ledger.holder() is not None
+        operator.invoke("repair-interrupted", {})
+        assert operator.ledger.holder() is None
+        closed(operator, operator.execution(arn), "ABORTED")
+    finally:
+        operator.clients["events"].enable_rule(Name=rule)

@@ -3,7 +3,7 @@
 How a record is appended, so that a crash at any point leaves neither a gap nor a duplicate:
 
 1. One transaction advances the chain's head in the ledger. The head then holds the new record's whole content
-   (compressed) as *pending*, and an index entry holds its reference under kind and name.
+   (compressed) as *pending*, and an index entry holds its reference under kind, name and start.
 2. The object is written, only if there is none at its key.
 3. The head's pending content is cleared.
 
@@ -16,11 +16,12 @@ import base64
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from opskit import clients
-from opskit.clock import Clock
+from opskit.clock import Clock, timestamp
 from opskit.decisions.evidence import (
     PREFIX,
     ChainReport,
@@ -86,14 +87,15 @@ class Evidence:
         self._table = Table(ledger_table, service, environment, dynamodb)
         self._given_s3 = s3
 
-    def append(self, kind: str, name: str, body: Mapping[str, Any]) -> EvidenceRef:
-        """Append a record, once for each kind and name: repeated, it returns the first one's reference.
+    def append(self, kind: str, name: str, body: Mapping[str, Any], *, at: datetime | None = None) -> EvidenceRef:
+        """Append a record, once for each kind, name and `at`: repeated, it returns the first one's reference.
 
-        `kind` becomes a folder, `name` a file name (ASCII letters, digits, `-`, `_`; a name also `.`). Raises
-        EvidenceError if the record is too large or the bucket refuses it; ValueError or TypeError for a name
-        or a body that cannot be written.
+        `at` (aware): when what `name` names began, for names that come again; that of an execution is free for
+        another one 90 days after its end. `kind` becomes a folder (ASCII letters, digits, `-`, `_`), `name` a file
+        name, percent-encoded. Raises EvidenceError if the record is too large or the bucket refuses it; ValueError
+        or TypeError for a kind, a name or a body that cannot be written.
         """
-        index = f"{INDEX}{kind}#{name}"
+        index = f"{INDEX}{kind}#{name}" + (f"#{timestamp(at)}" if at else "")
         for _ in range(_ATTEMPTS):
             head = self._table.get(HEAD) or {}
             self._complete(head)

@@ -25,14 +25,19 @@ _THROTTLING = frozenset(
     }
 )
 
+# S3's 409s: another request for the same key or bucket was under way; the same request may succeed later:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
+_CONFLICTS = frozenset({"ConditionalRequestConflict", "OperationAborted"})
+
 
 def named_failure(error: Exception) -> Exception:
     """AWS's passing failures under one name each, so that a state machine can tell them from defects."""
     if isinstance(error, ConnectionError | HTTPClientError):
         return UnavailableError(str(error))
     if isinstance(error, ClientError):
-        if error.response["Error"]["Code"] in _THROTTLING:
+        code = error.response["Error"]["Code"]
+        if code in _THROTTLING:
             return ThrottledError(str(error))
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+        if code in _CONFLICTS or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
             return UnavailableError(str(error))
     return error

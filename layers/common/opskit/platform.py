@@ -47,7 +47,10 @@ class Platform:
         path = path_of(service, environment)
         # Ten is the most that a page holds: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParametersByPath.html
         pages = ssm.get_paginator("get_parameters_by_path").paginate(
-            Path=path, Recursive=False, PaginationConfig={"PageSize": 10}
+            # Without the slash at its end: AWS authorizes the path as it is sent.
+            Path=path.rstrip("/"),
+            Recursive=False,
+            PaginationConfig={"PageSize": 10},
         )
         found = {
             parameter["Name"].removeprefix(path): parameter["Value"].strip()

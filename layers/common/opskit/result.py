@@ -4,14 +4,20 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+# A state's output may have 256 KiB (262,144 bytes), and that of a task with the resource lambda:invoke holds, besides
+# the function's result, the envelope of the Invoke API (StatusCode, SdkHttpMetadata, ...). Above the limit the
+# execution ends with States.DataLimitExceeded, a terminal error that States.ALL does not catch, so nothing would be
+# put back. Hence a bound with room to spare, and an error that can be caught.
 # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html#service-limits-task-executions
-MOST_RESULT_BYTES = 262_144
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html#error-handling-error-representation
+MOST_RESULT_BYTES = 250_000
 
 
 def checked(name: str, result: Any) -> dict[str, Any]:
     """`result` of the step `name`, if Step Functions can pass it on.
 
-    Raises TypeError naming the place of what JSON cannot carry, and ValueError for more than 256 KiB.
+    Raises TypeError naming the place of what JSON cannot carry, and ValueError for more than
+    MOST_RESULT_BYTES.
     """
     if not isinstance(result, dict):
         raise TypeError(f"{name} returned {type(result).__name__}; a step returns a dict")
@@ -19,8 +25,9 @@ def checked(name: str, result: Any) -> dict[str, Any]:
         text = json.dumps(result, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} returned what JSON cannot carry: {_culprit(result) or error}") from error
-    if len(text.encode()) > MOST_RESULT_BYTES:
-        raise ValueError(f"{name} returned {len(text)} bytes; Step Functions takes {MOST_RESULT_BYTES}")
+    size = len(text.encode())
+    if size > MOST_RESULT_BYTES:
+        raise ValueError(f"{name} returned {size} bytes; a step may return {MOST_RESULT_BYTES}")
     return result
 
 

@@ -22,6 +22,7 @@ from opskit.ledger import Ledger, Lock, ReleaseRecord
 from opskit.platform import Platform
 from opskit.result import checked
 from opskit.settings import Settings
+from opskit.traffic import Weights
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.tracing import Tracer
@@ -124,6 +125,16 @@ class Run:
         lock = Lock.from_dict(event["lock"])
         self.ledger.hold(lock, lease_seconds or event["settings"]["lease_seconds"])
         return lock
+
+    def intend(
+        self, event: Mapping[str, Any], what: str, facts: dict[str, Any], *, weights: Weights | None = None
+    ) -> None:
+        """Put on record what is about to be changed, in one write with the check of the lock.
+
+        After the lock has been seized nothing can be announced any more; so whoever seizes it finds in the record
+        whatever may still be under way. Raises LockLostError.
+        """
+        self.ledger.intend(Lock.from_dict(event["lock"]), self.record_key, what, facts, weights=weights)
 
 
 @overload

@@ -33,9 +33,7 @@ class Weights:
     def split(cls, colour: Colour, percent: int) -> Self:
         """`percent` (0-100) to `colour`, the rest to the other."""
         return (
-            cls(blue=percent, green=100 - percent)
-            if colour is Colour.BLUE
-            else cls(blue=100 - percent, green=percent)
+            cls(blue=percent, green=100 - percent) if colour is Colour.BLUE else cls(blue=100 - percent, green=percent)
         )
 
     def of(self, colour: Colour) -> int:

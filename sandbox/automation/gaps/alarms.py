@@ -8,8 +8,8 @@ whether or not data arrives, and each change of state is an event
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html).
 
 ministack mixes all dimensions of a metric into one value over the whole time, evaluates only when data is
-put, and sends no events. Here the periods end now, not at a multiple of the period, so that an alarm is
-decided within a second of the data; metric math alarms are refused, because they would never fire.
+put, and sends no events. Here the period under way counts as soon as it can only get worse, so that an alarm
+fires within a second of the data; metric math alarms are refused, because they would never fire.
 """
 
 import asyncio
@@ -44,17 +44,23 @@ _last_states: dict[str, dict[str, Any]] = {}
 
 
 def values_by_period(alarm: Alarm, now: float) -> list[float | None]:
-    """The alarm's statistic for each of its last periods, newest first; None where there is no data."""
+    """The alarm's statistic for each of its last periods, newest first; None where there is no data.
+
+    Periods begin at multiples of their length. The one under way is the first, unless its value could still
+    grow out of a breach: a sum that is too low so far says nothing yet.
+    """
     dimensions = cloudwatch._dims_from_list(alarm.get("Dimensions") or [])
     key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(dimensions))
     period = alarm.get("Period", 60)
     count = alarm.get("EvaluationPeriods", 1) + EXTRA_PERIODS
+    statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
+    growing = statistic in ("Sum", "SampleCount") and alarm["ComparisonOperator"].startswith("Less")
+    newest = int(now // period) - (1 if growing else 0)
     periods: list[list[dict[str, Any]]] = [[] for _ in range(count)]
     for point in reversed(cloudwatch._metrics.get(key) or []):
-        age = now - point["Timestamp"]
-        if 0 <= age < period * count:
-            periods[int(age // period)].append(point)
-    statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
+        age = newest - int(point["Timestamp"] // period)
+        if 0 <= age < count:
+            periods[age].append(point)
     return [
         cloudwatch._stat_value(cloudwatch._calc_stats(points), statistic, points) if points else None
         for points in periods

@@ -1,4 +1,4 @@
-"""GetParametersByPath is authorized on the path, as a parameter's ARN.
+"""GetParametersByPath is authorized on the path as it is sent, as a parameter's ARN.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html: the action supports
 resource-level permissions for `parameter`, as GetParameters does.
@@ -36,4 +36,4 @@ def _place(rest: tuple[Any, ...], more: dict[str, Any]) -> tuple[str, str]:
 
 
 def _arn(request: dict[str, Any], region: str, account: str) -> str:
-    return f"arn:aws:ssm:{region}:{account}:parameter/{str(request.get('Path', '')).strip('/')}"
+    return f"arn:aws:ssm:{region}:{account}:parameter{request.get('Path', '')}"

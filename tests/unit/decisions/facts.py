@@ -37,14 +37,10 @@ def targets(healthy: int = 3, **changes: Any) -> Targets:
 
 
 def pod(**changes: Any) -> PodState:
-    return replace(
-        PodState(name="pod-1", ready=True, phase="Running", restarts=0, waiting_reason=None), **changes
-    )
+    return replace(PodState(name="pod-1", ready=True, phase="Running", restarts=0, waiting_reason=None), **changes)
 
 
-def sample(
-    requests: int = 1000, errors: int = 0, p95: float | None = 0.05, datapoints: int = 10
-) -> TrafficSample:
+def sample(requests: int = 1000, errors: int = 0, p95: float | None = 0.05, datapoints: int = 10) -> TrafficSample:
     return TrafficSample(requests=requests, errors=errors, p95_seconds=p95, datapoints=datapoints)
 
 

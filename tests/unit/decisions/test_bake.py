@@ -82,12 +82,18 @@ def test_what_cannot_be_judged_waits_longer_and_is_then_inconclusive_never_passe
 @pytest.mark.parametrize("old", [None, sample(0, 0, None, 0), sample(50, 0, 0.01)])
 def test_without_an_old_version_to_compare_with_the_limit_holds(old):
     def against_limit(p95):
-        return judge_bake(
-            sample(p95=p95), old, targets(), (), required_healthy=3, elapsed=AT_END, rules=RULES
-        ).outcome
+        return judge_bake(sample(p95=p95), old, targets(), (), required_healthy=3, elapsed=AT_END, rules=RULES).outcome
 
     assert against_limit(0.9) is Outcome.PASS
     assert against_limit(1.1) is Outcome.FAIL
+
+
+def test_too_few_requests_of_the_old_version_excuse_no_errors_of_the_new_one():
+    assert judge(sample(1000, 300), sample(100, 30)).outcome is Outcome.PASS
+    verdict = judge(sample(1000, 300), sample(99, 30))
+    assert verdict.outcome is Outcome.FAIL
+    assert "no old version to compare with" in verdict.reason
+    assert verdict.facts["old"]["requests"] == 99
 
 
 def test_an_old_version_that_fails_too_does_not_condemn_the_new_one():

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from opskit.decisions.evidence import Fault, Head, StoredRecord, canonical, key_of, sha256, verify, wrap
@@ -168,3 +168,36 @@ def test_the_canonical_form_does_not_depend_on_order(document: dict[str, Any]) -
     backwards = dict(reversed(document.items()))
     assert canonical(document) == canonical(backwards)
     assert json.loads(canonical(document)) == document
+
+
+# What Step Functions refuses in an execution's name: white space, brackets, wildcards, these, control characters.
+NAMES = st.text(
+    st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters='<>{}[]?*"#%\\^|~`$&,;:/'),
+    min_size=1,
+    max_size=80,
+)
+
+
+def document(name: str, sequence: int = 1) -> dict[str, Any]:
+    return wrap("release", name, {}, recorded_at=START, sequence=sequence, previous=None)
+
+
+@given(NAMES)
+@example("v1.2+hotfix@é")
+@example("\N{GRINNING FACE}" * 80)
+def test_any_name_of_an_execution_makes_a_key_that_is_found_again(name: str) -> None:
+    record = StoredRecord(key_of(document(name)), canonical(document(name)))
+    assert record.key.isascii()
+    assert len(record.key) <= 1024
+    assert record.key.count("/") == 4
+    assert verify([record], Head(1, sha256(record.content))).intact
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=2, max_size=2, unique=True))
+def test_different_names_have_different_keys(names: list[str]) -> None:
+    assert len({key_of(document(name)) for name in names}) == 2
+
+
+def test_a_key_stays_readable_where_the_name_is() -> None:
+    assert key_of(document("release-1.2_3")) == "evidence/release/2026/11/0000000001-release-1.2_3.json"
+    assert key_of(document("v1+é@x")).endswith("/0000000001-v1%2B%C3%A9%40x.json")

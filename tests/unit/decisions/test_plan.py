@@ -19,9 +19,10 @@ def test_a_release_goes_to_the_idle_colour_at_the_size_of_the_live_one():
     assert plan.analyse
 
 
-def test_it_needs_as_many_healthy_targets_as_the_live_colour_has_even_above_its_replicas():
-    plan = plan_release(request(), observed(healthy_targets={BLUE: 5, GREEN: 0}))
-    assert (plan.replicas, plan.required_healthy) == (3, 5)
+@pytest.mark.parametrize(("healthy", "size"), [(5, 5), (3, 3), (1, 3)])
+def test_it_deploys_and_needs_what_the_live_colour_has_but_no_less_than_its_replicas(healthy, size):
+    plan = plan_release(request(), observed(healthy_targets={BLUE: healthy, GREEN: 0}))
+    assert (plan.replicas, plan.required_healthy) == (size, size)
 
 
 def test_the_live_image_is_nothing_to_do():
@@ -39,9 +40,7 @@ def test_split_traffic_is_refused_with_the_way_out(weights):
 
 
 def test_split_traffic_cannot_be_adopted():
-    assert (
-        plan_release(request(adopt_live=True), observed(weights=Weights(70, 30))).decision is Decision.REFUSE
-    )
+    assert plan_release(request(adopt_live=True), observed(weights=Weights(70, 30))).decision is Decision.REFUSE
 
 
 @pytest.mark.parametrize(
@@ -81,14 +80,16 @@ def test_a_firing_alarm_can_be_overridden_with_a_reason_and_is_kept():
 
 
 def test_an_alarm_without_data_does_not_block():
-    assert (
-        plan_release(request(), observed(alarms=(alarm("INSUFFICIENT_DATA"),))).decision is Decision.PROCEED
-    )
+    assert plan_release(request(), observed(alarms=(alarm("INSUFFICIENT_DATA"),))).decision is Decision.PROCEED
 
 
 def test_with_no_deployment_to_go_by_there_are_two_replicas():
-    plan = plan_release(request(), observed(live=None, deployments={BLUE: None, GREEN: deployment(OLDER, 0)}))
-    assert plan.replicas == 2
+    nothing = observed(
+        live=None,
+        deployments={BLUE: None, GREEN: deployment(OLDER, 0)},
+        healthy_targets={BLUE: 0, GREEN: 0},
+    )
+    assert plan_release(request(), nothing).replicas == 2
 
 
 def test_rollback_goes_to_the_previous_version_and_starts_its_pods():

@@ -54,21 +54,50 @@ def test_an_absent_deployment_waits_then_fails():
     assert "does not exist" in late.reason
 
 
-@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"])
-def test_an_image_that_cannot_be_pulled_fails_at_once(reason):
-    verdict = judge(deployment(NEW, available=0), targets(0), [pod(ready=False, waiting_reason=reason)])
+def stuck(reason, **changes):
+    return pod(image=NEW, ready=False, waiting_reason=reason, **changes)
+
+
+@pytest.mark.parametrize("reason", ["InvalidImageName", "CreateContainerConfigError"])
+def test_a_container_that_cannot_start_fails_at_once(reason):
+    verdict = judge(deployment(NEW, available=0), targets(0), [stuck(reason)])
     assert verdict.outcome is Outcome.FAIL
     assert reason in verdict.reason
 
 
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff"])
+def test_what_may_pass_is_waited_out_and_then_named(reason):
+    state, found = deployment(NEW, available=0), targets(0, unhealthy=1, reasons=("1 unhealthy: Target.Timeout",))
+    assert judge(state, found, [stuck(reason)]).outcome is Outcome.WAIT
+    late = judge(state, found, [stuck(reason)], late=True)
+    assert late.outcome is Outcome.FAIL
+    assert f"(pod pod-1: {reason}; 1 unhealthy: Target.Timeout)" in late.reason
+
+
 def test_a_crash_loop_fails_but_one_restart_does_not():
     starting = deployment(NEW, available=2)
-    assert judge(starting, pods=[pod(restarts=1)]).outcome is Outcome.WAIT
-    assert judge(starting, pods=[pod(restarts=3)]).outcome is Outcome.FAIL
+    assert judge(starting, pods=[pod(image=NEW, restarts=2)]).outcome is Outcome.WAIT
+    assert judge(starting, pods=[pod(image=NEW, restarts=3)]).outcome is Outcome.FAIL
 
 
-def test_an_exceeded_progress_deadline_fails():
-    assert judge(deployment(NEW, ready=0, progress_deadline_exceeded=True)).outcome is Outcome.FAIL
+@pytest.mark.parametrize("passed_over", [{"image": OLD}, {"image": NEW, "terminating": True}])
+def test_pods_of_another_image_or_on_their_way_out_condemn_nothing(passed_over):
+    starting = deployment(NEW, available=2)
+    for trouble in ({"restarts": 30}, {"waiting_reason": "InvalidImageName"}):
+        assert judge(starting, pods=[pod(**passed_over, **trouble)]).outcome is Outcome.WAIT
+        assert "pod-1" not in judge(starting, pods=[pod(**passed_over, **trouble)], late=True).reason
+
+
+def test_an_exceeded_progress_deadline_fails_with_what_the_pods_wait_for():
+    verdict = judge(deployment(NEW, ready=0, progress_deadline_exceeded=True), pods=[stuck("ImagePullBackOff")])
+    assert verdict.outcome is Outcome.FAIL
+    assert "progress deadline" in verdict.reason
+    assert "ImagePullBackOff" in verdict.reason
+
+
+def test_the_progress_deadline_of_the_rollout_before_fails_nothing():
+    before = deployment(NEW, ready=0, progress_deadline_exceeded=True, generation=3, observed_generation=2)
+    assert judge(before).outcome is Outcome.WAIT
 
 
 def test_what_the_targets_say_is_in_the_reason_when_time_is_out():

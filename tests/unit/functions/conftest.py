@@ -22,10 +22,13 @@ NEW = "000000000000.dkr.ecr.us-east-1.amazonaws.com/detection-api@sha256:" + "b"
 ARN = "arn:aws:states:us-east-1:000000000000:execution:detection-api-dev-release"
 SETTINGS = {
     "lease_seconds": 60,
+    "poll_seconds": 5,
+    "bake_poll_seconds": 10,
     "stable_polls": 1,
     "rollout_timeout_seconds": 60,
     "smoke_paths": "/health, /version",
     "metric_period_seconds": 60,
+    "metric_delay_seconds": 0,
     "baseline_seconds": 300,
     "minimum_requests": 100,
     "inconclusive_wait_seconds": 30,

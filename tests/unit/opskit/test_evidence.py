@@ -11,7 +11,7 @@ from opskit.errors import EvidenceError
 from opskit.evidence import Evidence, EvidenceRef
 from opskit.ledger.table import Table
 
-from .stand_ins import ENVIRONMENT, REGION, SERVICE, TABLE, Interruption, ManualClock, die, once
+from .stand_ins import ENVIRONMENT, REGION, SERVICE, START, TABLE, Interruption, ManualClock, die, once
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -86,6 +86,25 @@ def test_the_same_kind_and_name_are_recorded_once(s3: "S3Client", evidence: Evid
     assert evidence.append("release", "first", {"n": 2}) == first
     assert evidence.append("repair", "first", {"n": 1}) != first
     assert [json.loads(content)["body"]["n"] for _, content in stored(s3)] == [1, 1]
+
+
+def test_a_name_that_comes_again_is_recorded_again_with_its_own_start(
+    s3: "S3Client", evidence: Evidence, clock: ManualClock
+) -> None:
+    first = evidence.append("release", "weekly", {"n": 1}, at=START)
+    clock.advance(91 * 86400)
+    assert evidence.append("release", "weekly", {"n": 1}, at=START) == first
+    second = evidence.append("release", "weekly", {"n": 2}, at=clock.now())
+    assert second.previous == first.sha256
+    assert evidence.append("release", "weekly", {"n": 2}, at=clock.now()) == second
+    assert_whole(s3, evidence, ["weekly", "weekly"])
+
+
+def test_a_name_with_characters_that_executions_may_have_is_recorded(s3: "S3Client", evidence: Evidence) -> None:
+    names = ["v1.2+hotfix", "me@here", "é", "100%"]
+    for name in names:
+        evidence.append("release", name, {}, at=START)
+    assert_whole(s3, evidence, names)
 
 
 @pytest.mark.parametrize("crash", CRASHES)
@@ -199,9 +218,11 @@ def test_a_long_manifest_fits(s3: "S3Client", evidence: Evidence) -> None:
     assert_whole(s3, evidence, ["hour"])
 
 
-@pytest.mark.parametrize(("kind", "name"), [("re/lease", "x"), ("release", "a/b"), ("release", ""), ("release", "ü")])
-def test_a_name_that_is_no_file_name_is_refused(s3: "S3Client", evidence: Evidence, kind: str, name: str) -> None:
-    with pytest.raises(ValueError, match="takes letters, digits"):
+@pytest.mark.parametrize(("kind", "name"), [("re/lease", "x"), ("release", "")])
+def test_a_kind_that_is_no_folder_and_an_empty_name_are_refused(
+    s3: "S3Client", evidence: Evidence, kind: str, name: str
+) -> None:
+    with pytest.raises(ValueError, match="a kind takes letters, digits"):
         evidence.append(kind, name, {})
     assert stored(s3) == []
 

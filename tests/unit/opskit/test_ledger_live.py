@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opskit.errors import LockLostError
-from opskit.ledger import Ledger, Live, Lock, StaleRevisionError, Version
+from opskit.ledger import Event, Ledger, Live, Lock, ReleaseRecord, StaleRevisionError, Version
 from opskit.traffic import Colour
 
 from .stand_ins import START, Interruption, ManualClock, die, once
@@ -71,6 +71,45 @@ def test_a_record_whose_answer_was_lost_is_the_same_record_again(
     clock.advance(5)
     again = ledger.record_live(replace(BLUE, at=clock.now()), lock=lock, expected_revision=None)
     assert again == ledger.live() == replace(BLUE, revision=1)
+
+
+RECORD = ReleaseRecord("arn:first", "first", "release", START)
+LIVE_NOW = ("recorded as live", {"colour": "blue"})
+
+
+def events(ledger: Ledger) -> tuple[Event, ...]:
+    found = ledger.record_of("first")
+    assert found is not None
+    return found.events
+
+
+def test_the_event_goes_into_the_record_once_with_what_is_live(
+    ledger: Ledger, lock: Lock, dynamodb: "DynamoDBClient"
+) -> None:
+    ledger.open_record(RECORD)
+    with once(dynamodb, "after-call.dynamodb.TransactWriteItems", die), pytest.raises(Interruption):
+        ledger.record_live(BLUE, lock=lock, expected_revision=None, record_key=RECORD.key, event=LIVE_NOW)
+    assert events(ledger) == (Event(START, *LIVE_NOW),)
+    again = ledger.record_live(BLUE, lock=lock, expected_revision=None, record_key=RECORD.key, event=LIVE_NOW)
+    assert again == ledger.live()
+    assert events(ledger) == (Event(START, *LIVE_NOW),)
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_the_event_is_not_written_without_what_is_live(ledger: Ledger, lock: Lock, held: bool) -> None:
+    ledger.open_record(RECORD)
+    expected = 7 if held else None
+    if not held:
+        ledger.release(lock)
+    with pytest.raises(StaleRevisionError if held else LockLostError):
+        ledger.record_live(BLUE, lock=lock, expected_revision=expected, record_key=RECORD.key, event=LIVE_NOW)
+    assert events(ledger) == ()
+
+
+def test_nothing_is_live_without_its_record(ledger: Ledger, lock: Lock) -> None:
+    with pytest.raises(LookupError, match="has no record RELEASE#"):
+        ledger.record_live(BLUE, lock=lock, expected_revision=None, record_key=RECORD.key, event=LIVE_NOW)
+    assert ledger.live() is None
 
 
 @pytest.mark.parametrize("live", [BLUE, GREEN, replace(BLUE, digest=None)])

@@ -90,6 +90,22 @@ def test_a_lock_that_never_was_cannot_be_held(ledger: Ledger) -> None:
         ledger.hold(Lock("first", 1), 60)
 
 
+@pytest.mark.parametrize("now", ["held by second", "freed at", "no such lock"])
+def test_who_has_lost_the_lock_is_told_why_without_a_right_to_read(
+    ledger: Ledger, dynamodb: "DynamoDBClient", now: str
+) -> None:
+    lock = Lock("first", 1)
+    if now != "no such lock":
+        ledger.release(ledger.acquire("first", "release", 60))
+    if now == "held by second":
+        ledger.acquire("second", "release", 60)
+    asked: list[str] = []
+    dynamodb.meta.events.register("before-call.dynamodb", lambda model, **_: asked.append(model.name))
+    with pytest.raises(LockLostError, match=now):
+        ledger.hold(lock, 60)
+    assert asked == ["UpdateItem"]
+
+
 def test_the_same_owner_with_an_older_fence_has_lost_the_lock(ledger: Ledger) -> None:
     old = ledger.acquire("first", "release", 60)
     ledger.release(old)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opskit.ledger import Event, Ledger, ReleaseRecord
+from opskit.ledger import Event, Ledger, Live, ReleaseRecord
 from opskit.ledger.records import MAX_EVENTS
 from opskit.traffic import Colour, Weights
 
@@ -165,17 +165,20 @@ def test_a_close_whose_answer_was_lost_happened_once(ledger: Ledger, dynamodb: "
 
 
 def test_events_are_bounded_counted_and_leave_room_for_the_close(ledger: Ledger) -> None:
-    full = tuple(Event(START, f"event {number}", {}) for number in range(MAX_EVENTS - 3))
+    full = tuple(Event(START, f"event {number}", {}) for number in range(MAX_EVENTS - 4))
     ledger.open_record(record(events=full))
     for number in range(3):
         ledger.update_record(record().key, f"late {number}", image=f"image {number}")
+    live = Live(Colour.BLUE, "shop@sha256:aa", "sha256:aa", None, "first", START)
+    lock = ledger.acquire("first", "release", 60)
+    ledger.record_live(live, lock=lock, expected_revision=None, record_key=record().key, event=("live", {}))
     ledger.close_record(record().key, "FAILED", "x")
     for outcome in ("ABORTED", "TIMED_OUT"):
         ledger.close_record(record().key, outcome, "y", repair=True)
     after = ledger.record_of("first")
     assert after is not None
     assert len(after.events) == MAX_EVENTS
-    assert [event.what for event in after.events[-3:]] == ["late 0", "closed", "closed"]
+    assert [event.what for event in after.events[-4:]] == ["late 0", "live", "closed", "closed"]
     assert after.events_dropped == 3
     assert (after.image, after.outcome) == ("image 2", "TIMED_OUT")
 

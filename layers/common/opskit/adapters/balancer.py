@@ -146,19 +146,6 @@ class Balancer:
             reasons=tuple(f"{count} {reason}" for reason, count in reasons.most_common()),
         )
 
-    def deregistration_delay(self, colour: Colour) -> int:
-        """Seconds that `colour`'s target group keeps a deregistered target draining (0-3600, default 300).
-
-        Raises `PlatformContractError` if that group does not exist.
-        """
-        arn = self._platform.target_group_arn(colour)
-        try:
-            attributes = self._client.describe_target_group_attributes(TargetGroupArn=arn)["Attributes"]
-        except self._client.exceptions.TargetGroupNotFoundException as error:
-            raise _missing(f"target_group_{colour}_arn", arn) from error
-        values = {attribute.get("Key"): attribute.get("Value") for attribute in attributes}
-        return int(values.get("deregistration_delay.timeout_seconds") or 300)
-
     def _default_actions(self) -> "list[ActionOutputTypeDef]":
         arn = self._platform.listener_arn
         try:

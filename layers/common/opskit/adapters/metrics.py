@@ -28,8 +28,10 @@ HIGH_RESOLUTION_PERIODS = (1, 5, 10, 20, 30)
 HOUR = 3600
 
 _REQUESTS = ("requests", "RequestCount", "Sum")
+_SUCCEEDED = tuple((f"answers_{code}xx", f"HTTPCode_Target_{code}XX_Count", "Sum") for code in (2, 3, 4))
 _ERRORS = ("errors", "HTTPCode_Target_5XX_Count", "Sum")
 _CONNECTION_ERRORS = ("connection_errors", "TargetConnectionErrorCount", "Sum")
+_COUNTS = (_REQUESTS, *_SUCCEEDED, _ERRORS, _CONNECTION_ERRORS)
 _LATENCY = ("p95", "TargetResponseTime", "p95")
 
 
@@ -37,9 +39,10 @@ _LATENCY = ("p95", "TargetResponseTime", "p95")
 class TrafficSample:
     """What one target group served from `start` until before `end`, as its load balancer counted it.
 
-    `errors` are 5xx answers of the targets plus connections to them that failed. `p95_seconds` is the time in
-    which the targets answered 95 % of the requests, None without data. `datapoints` is the number of metric
-    periods in which the group was reported at all: 0 means that nothing is known, not that nothing happened.
+    `errors` are the requests that a target was chosen for but that no target answered with 2xx, 3xx or 4xx; or, if
+    that is more, 5xx answers plus connections to targets that failed. `p95_seconds` is the time in which the
+    targets answered 95 % of the requests that they answered, None without data. `datapoints` is the number of
+    metric periods in which the group was reported at all: 0 means that nothing is known, not that nothing happened.
     """
 
     requests: int
@@ -110,7 +113,9 @@ class Metrics:
         self._platform = platform
         self._client: CloudWatchClient = client or clients.client("cloudwatch")
 
-    def traffic(self, colour: Colour, start: datetime, end: datetime, period: int) -> TrafficSample:
+    def traffic(
+        self, colour: Colour, start: datetime, end: datetime, period: int, *, from_silence: bool = False
+    ) -> TrafficSample:
         """What `colour`'s target group served between `start` and `end` (aware).
 
         `period` is the resolution of the metrics in seconds; ALB publishes every 60. Only whole periods
@@ -123,9 +128,21 @@ class Metrics:
         (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html);
         so an absent error count means none, provided that requests were reported, and `datapoints` says so.
 
+        Errors are counted as what is left of the requests, because what clients get for a target that hangs or
+        dies with a request, 504 or 502, comes from the balancer: it is no HTTPCode_Target_5XX_Count, the connection
+        had been made, and the HTTPCode_ELB_* counts have no TargetGroup dimension. RequestCount "is only
+        incremented for requests where the load balancer node was able to choose a target" (same page), so a
+        request that no group was answerable for is not counted against one. Three things follow. Requests that
+        clients give up (HTTP 460) count as errors, in the old version as in the new. So do switches to WebSockets
+        (101), of which the service has none. And the counts of one period must belong together: ALB publishes
+        them together, every 60 seconds; if CloudWatch showed a period's RequestCount before its other counts,
+        those requests would for that moment pass for failed, never failed ones for good.
+
         Raises `MeasurementError` if CloudWatch fails or answers with partial data, `ValueError` for a
         `period` that CloudWatch does not know.
         """
+        if from_silence:
+            start -= timedelta(seconds=period)
         start, end = whole_periods(start, end, period)
         if start >= end:
             return TrafficSample(0, 0, None, 0, start, start)
@@ -133,24 +150,23 @@ class Metrics:
         span = latency_period(start, end, period)
         found = self._read(
             [
-                _query(_REQUESTS, dimensions, period),
-                _query(_ERRORS, dimensions, period),
-                _query(_CONNECTION_ERRORS, dimensions, period),
+                *(_query(metric, dimensions, period) for metric in _COUNTS),
                 _query(_LATENCY, dimensions, span),
             ],
             start,
             end,
         )
-        requests, errors, connections, latencies = (
-            found[name] for name, *_ in (_REQUESTS, _ERRORS, _CONNECTION_ERRORS, _LATENCY)
-        )
+        total = {metric: round(sum(found[metric[0]].values())) for metric in _COUNTS}
+        unanswered = total[_REQUESTS] - sum(total[metric] for metric in _SUCCEEDED)
         return TrafficSample(
-            requests=round(sum(requests.values())),
-            errors=round(sum(errors.values()) + sum(connections.values())),
+            requests=total[_REQUESTS],
+            # The counts of the whole window, not of each period: a request may be counted in one and its answer in
+            # the next. And the greater, for a connection may fail that no request was counted for.
+            errors=max(unanswered, total[_ERRORS] + total[_CONNECTION_ERRORS]),
             # Percentiles cannot be averaged. There is one value, unless CloudWatch cut the window in two;
             # then the greater is an upper bound of the whole's.
-            p95_seconds=max(latencies.values(), default=None),
-            datapoints=len(requests.keys() | errors.keys() | connections.keys()),
+            p95_seconds=max(found[_LATENCY[0]].values(), default=None),
+            datapoints=len(set().union(*(found[name] for name, *_ in _COUNTS))),
             start=start,
             end=end,
         )

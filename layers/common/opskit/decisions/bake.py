@@ -14,7 +14,7 @@ class Rules:
     """What counts as worse.
 
     Attributes:
-        minimum_requests: requests below which nothing is concluded.
+        minimum_requests: requests of a version below which nothing is concluded from them.
         error_rate_increase: how far the new version's 5xx rate may lie above the old one's (0.01 = one point).
         latency_factor: how many times the old version's p95 the new one's may be ...
         latency_increase_seconds: ... provided that it is at least this much more.
@@ -59,11 +59,13 @@ def judge_bake(
 ) -> Verdict:
     """FAIL as soon as the new version is seen to be worse; PASS only at the end of the bake and on enough traffic.
 
-    `new` or `alarms` is None when they could not be read; `old` is None when there is nothing to compare with.
+    `new` or `alarms` is None when they could not be read; `old` is None when there is nothing to compare with, and
+    taken for None below the minimum of requests: a few that failed would excuse as many of the new version's.
     Too little traffic, missing data and failed reads are INCONCLUSIVE, after the extra wait.
     """
     facts = _facts(new, old, targets)
-    worse = _worse(new, old, targets, alarms, rules)
+    reference = old if old and old.requests >= rules.minimum_requests else None
+    worse = _worse(new, reference, targets, alarms, rules)
     if worse:
         return Verdict(Outcome.FAIL, worse, facts)
     lacking = _lacking(new, targets, alarms, required_healthy, rules)
@@ -94,17 +96,15 @@ def _worse(
 def _compare(new: TrafficSample, old: TrafficSample | None, rules: Rules) -> str | None:
     allowed = rate(old) + rules.error_rate_increase
     if rate(new) > allowed:
-        return (
-            f"{new.errors} of {new.requests} requests failed ({rate(new):.1%}; the old version: {rate(old):.1%}, "
-            f"allowed: {allowed:.1%})"
-        )
+        compared = f"the old version: {rate(old):.1%}" if old else "no old version to compare with"
+        return f"{new.errors} of {new.requests} requests failed ({rate(new):.1%}; {compared}, allowed: {allowed:.1%})"
     return _slower(new, old, rules)
 
 
 def _slower(new: TrafficSample, old: TrafficSample | None, rules: Rules) -> str | None:
     if new.p95_seconds is None:
         return None
-    if old is None or old.p95_seconds is None or old.requests < rules.minimum_requests:
+    if old is None or old.p95_seconds is None:
         if new.p95_seconds > rules.latency_limit_seconds:
             return f"p95 is {new.p95_seconds:.3f} s (limit: {rules.latency_limit_seconds:.3f} s)"
         return None

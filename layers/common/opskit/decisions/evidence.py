@@ -9,11 +9,12 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 from opskit.clock import moment_of, timestamp
 
 PREFIX = "evidence/"
-_KEY = re.compile(rf"{PREFIX}[A-Za-z0-9_-]+/\d{{4}}/\d{{2}}/(?P<sequence>\d{{10,}})-[A-Za-z0-9_.-]+\.json")
+_KEY = re.compile(rf"{PREFIX}[A-Za-z0-9_-]+/\d{{4}}/\d{{2}}/(?P<sequence>\d{{10,}})-[A-Za-z0-9_.~%-]+\.json")
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
@@ -48,11 +49,15 @@ def wrap(
 
 
 def key_of(record: Mapping[str, Any]) -> str:
-    """The object key of a record; raises ValueError if its kind or name would not fit into one."""
+    """The object key of a record, its name percent-encoded; raises ValueError if its kind would not fit into one.
+
+    A name may have any characters, since that of an execution may (`+`, `@`, `é`, ...), but must have one. The key of
+    an execution's name, at most 80 characters of at most 12 once encoded, stays below S3's 1,024 bytes.
+    """
     month = moment_of(record["recorded_at"]).strftime("%Y/%m")
-    key = f"{PREFIX}{record['kind']}/{month}/{record['sequence']:010d}-{record['name']}.json"
+    key = f"{PREFIX}{record['kind']}/{month}/{record['sequence']:010d}-{quote(record['name'], safe='')}.json"
     if not _KEY.fullmatch(key):
-        raise ValueError(f"{key!r}: a kind takes letters, digits, - and _; a name also takes full stops")
+        raise ValueError(f"{key!r}: a kind takes letters, digits, - and _, and a name must not be empty")
     return key
 
 

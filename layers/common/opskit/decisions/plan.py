@@ -118,7 +118,9 @@ def plan_release(request: dict[str, Any], observed: Observed) -> Plan:
             f"firing before the release: {_alarm_words(observed.alarms)}. Nothing was changed. Repair the cause, or "
             "release with `--override-alarms REASON` if this release is the repair."
         )
-    replicas = _replicas(observed, now_live)
+    # What carries the traffic now, also where that is more than the Deployment asks for: no fewer are deployed, and
+    # no more are waited for than are deployed.
+    replicas = max(observed.healthy_targets[now_live], _replicas(observed, now_live))
     return Plan(
         decision=Decision.PROCEED,
         reason=f"{request['image']} goes to {target}; {now_live} stays until {target} has proven itself.",
@@ -131,7 +133,7 @@ def plan_release(request: dict[str, Any], observed: Observed) -> Plan:
         image=request["image"],
         digest=request["digest"],
         replicas=replicas,
-        required_healthy=max(observed.healthy_targets[now_live], replicas),
+        required_healthy=replicas,
         steps=tuple(Step(**step) for step in request["steps"]),
         overridden_alarms=tuple(firing),
     )
@@ -145,9 +147,7 @@ def plan_rollback(observed: Observed) -> Plan:
     """
     live = observed.live
     if live is None:
-        return refuse(
-            "nothing is recorded as live, so there is nothing to go back to. Release a version instead."
-        )
+        return refuse("nothing is recorded as live, so there is nothing to go back to. Release a version instead.")
     if observed.weights.whole is not live.colour:
         return _rollback_plan(
             observed,
@@ -193,12 +193,6 @@ def _rollback_plan(observed: Observed, target: Colour, image: str, reason: str) 
         analyse=False,
         steps=(Step(weight=100, bake_seconds=0),),
     )
-
-
-def same_ground(before: Plan, after: Plan) -> bool:
-    """Whether a plan made again under the lock still rests on what the first one rested on."""
-    compare = ("decision", "from_colour", "to_colour", "from_image", "image", "operation")
-    return all(getattr(before, name) == getattr(after, name) for name in compare)
 
 
 def _drift(observed: Observed, now_live: Colour) -> str | None:

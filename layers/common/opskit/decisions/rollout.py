@@ -7,8 +7,9 @@ from opskit.adapters.balancer import Targets
 from opskit.adapters.cluster import DeploymentState, PodState
 from opskit.verdict import Outcome, Verdict
 
-# Waiting reasons from which a container recovers only by a change: there is no point in waiting them out.
-HOPELESS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"})
+# Waiting reasons from which a container recovers only by a change: there is no point in waiting them out. A pull
+# that failed is none of them, for the registry may have been slow or throttled it; the kubelet tries again.
+HOPELESS = frozenset({"InvalidImageName", "CreateContainerConfigError"})
 # Restarts after which a crash loop is taken as one.
 CRASHES = 3
 
@@ -35,7 +36,8 @@ def judge_rollout(
     """PASS after `stable_needed` polls in a row with the rollout complete *and* enough healthy targets.
 
     A balancer with only unhealthy targets still routes to them (ALB fails open), so healthy targets are
-    counted, never traffic. `stable` is the number of good polls before this one.
+    counted, never traffic. `stable` is the number of good polls before this one. Of `pods`, those on their way
+    out and those of another image say nothing about the version that is rolled out, and are passed over.
     """
     facts = {
         "replicas": expected.replicas,
@@ -50,11 +52,15 @@ def judge_rollout(
         if stable + 1 >= stable_needed:
             return Verdict(Outcome.PASS, f"{targets.healthy} of {targets.total} targets are healthy", facts)
         return Verdict(Outcome.WAIT, f"ready; seen {stable + 1} of {stable_needed} times", facts)
-    broken = _broken(deployment, pods)
+    ours = [pod for pod in pods if pod.image == expected.image and not pod.terminating]
+    broken = _broken(ours)
     if broken:
         return Verdict(Outcome.FAIL, broken, facts)
+    waiting = [f"pod {pod.name}: {pod.waiting_reason}" for pod in ours if pod.waiting_reason]
+    detail = f" ({'; '.join([*waiting, *targets.reasons])})" if waiting or targets.reasons else ""
+    if _overdue(deployment):
+        return Verdict(Outcome.FAIL, f"the Deployment exceeded its progress deadline: {lacking}{detail}", facts)
     if out_of_time:
-        detail = f" ({'; '.join(targets.reasons)})" if targets.reasons else ""
         return Verdict(Outcome.FAIL, f"not ready in time: {lacking}{detail}", facts)
     return Verdict(Outcome.WAIT, lacking, facts)
 
@@ -62,25 +68,32 @@ def judge_rollout(
 def _complete(expected: Expected, deployment: DeploymentState | None, targets: Targets) -> tuple[bool, str]:
     if deployment is None:
         return False, "the Deployment does not exist"
-    if deployment.image != expected.image:
-        return False, f"the Deployment still names {deployment.image}"
-    if deployment.observed_generation < deployment.generation:
-        return False, "the Deployment's controller has not seen the change yet"
-    if min(deployment.updated, deployment.ready, deployment.available) < expected.replicas:
-        return False, f"{deployment.available} of {expected.replicas} pods are available"
-    if deployment.unavailable > 0:
-        return False, f"{deployment.unavailable} pods are unavailable"
-    if targets.healthy < expected.required:
-        return False, f"{targets.healthy} of {expected.required} targets are healthy"
-    return True, ""
+    available = min(deployment.updated, deployment.ready, deployment.available)
+    lacking = {
+        f"the Deployment still names {deployment.image}": deployment.image != expected.image,
+        "the Deployment's controller has not seen the change yet": deployment.observed_generation
+        < deployment.generation,
+        f"{available} of {expected.replicas} pods are available": available < expected.replicas,
+        f"{deployment.unavailable} pods are unavailable": deployment.unavailable > 0,
+        f"{targets.healthy} of {expected.required} targets are healthy": targets.healthy < expected.required,
+    }
+    first = next((words for words, true in lacking.items() if true), "")
+    return not first, first
 
 
-def _broken(deployment: DeploymentState | None, pods: Sequence[PodState]) -> str | None:
+def _broken(pods: Sequence[PodState]) -> str | None:
     for pod in pods:
         if pod.waiting_reason in HOPELESS:
             return f"pod {pod.name} cannot start: {pod.waiting_reason}"
         if pod.restarts >= CRASHES:
             return f"pod {pod.name} crashes: {pod.restarts} restarts"
-    if deployment is not None and deployment.progress_deadline_exceeded:
-        return "the Deployment exceeded its progress deadline"
     return None
+
+
+def _overdue(deployment: DeploymentState | None) -> bool:
+    # Until the controller has seen the change, the condition is about the rollout before it.
+    return (
+        deployment is not None
+        and deployment.progress_deadline_exceeded
+        and deployment.observed_generation >= deployment.generation
+    )

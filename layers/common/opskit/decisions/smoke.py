@@ -12,9 +12,7 @@ def judge_smoke(results: Mapping[str, ProbeResult], colour: Colour) -> Verdict:
 
     `results` maps each path to what the probe got through the balancer's test route to `colour`.
     """
-    facts = {
-        path: {"status": r.status, "seconds": r.seconds, "error": r.error} for path, r in results.items()
-    }
+    facts = {path: {"status": r.status, "seconds": r.seconds, "error": r.error} for path, r in results.items()}
     if not results:
         return Verdict(Outcome.INCONCLUSIVE, "no smoke test is configured", facts)
     for path, result in results.items():

@@ -7,7 +7,8 @@ from typing import Any, Self
 from opskit.clock import moment_of, timestamp
 from opskit.errors import LockLostError, OpsError
 from opskit.ledger.lock import LOCK, Lock, Locks
-from opskit.ledger.table import Write
+from opskit.ledger.records import Event, missing
+from opskit.ledger.table import Change, Write
 from opskit.traffic import Colour
 
 LIVE = "LIVE"
@@ -85,24 +86,39 @@ class LiveState(Locks):
         item = self._table.get(LIVE)
         return Live.from_dict(item) if item else None
 
-    def record_live(self, live: Live, *, lock: Lock, expected_revision: int | None) -> Live:
+    def record_live(
+        self,
+        live: Live,
+        *,
+        lock: Lock,
+        expected_revision: int | None,
+        record_key: str | None = None,
+        event: tuple[str, dict[str, Any]] | None = None,
+    ) -> Live:
         """Record `live` (its revision is set here) and return it as recorded.
+
+        `event`, what happened and facts, goes with it into the events of the record `record_key`.
 
         Atomic: one transaction, conditional on `lock` being held (owner and fence) and on the recorded
         revision being `expected_revision` (None: nothing is recorded yet). Safe to repeat: a record by the
-        same release of the same version counts as this one. Raises LockLostError or StaleRevisionError.
+        same release of the same version counts as this one, and its event is not repeated. Raises LockLostError,
+        StaleRevisionError, or LookupError if there is no record `record_key`.
         """
         recorded = replace(live, revision=(expected_revision or 0) + 1)
-        failed = self._table.transact(
-            [
-                Write(LOCK, None, lock.condition()),
-                Write(LIVE, recorded.as_dict(), {"revision": expected_revision}),
-            ]
-        )
+        writes: list[Write | Change] = [
+            Write(LOCK, None, lock.condition()),
+            Write(LIVE, recorded.as_dict(), {"revision": expected_revision}),
+        ]
+        if record_key is not None and event is not None:
+            entry = Event(self._clock.now(), *event).as_dict()
+            writes.append(Change(record_key, {"sk": record_key}, {}, {"events": [entry]}))
+        failed = self._table.transact(writes)
         if 0 in failed:
             raise LockLostError(self.lost(lock))
-        if failed:
+        if 1 in failed:
             return self._repeated(recorded)
+        if failed:
+            raise missing(record_key)
         return recorded
 
     def _repeated(self, recorded: Live) -> Live:

@@ -108,9 +108,7 @@ class Locks(Section):
                 if self._renew(lock, lease_seconds):
                     return lock
             elif holder and not holder.expired:
-                raise LockHeldError(
-                    f"the lock is held by {holder.in_words()}. Wait for it, or end it with `ops abort`."
-                )
+                raise _held(holder)
             else:
                 # The lease is part of the condition: a holder that renews at the last moment keeps the lock.
                 unchanged = {name: item.get(name) for name in ("owner", "fence", "lease_until")}
@@ -125,8 +123,9 @@ class Locks(Section):
         Atomic: one write, conditional on owner and fence. A lease that ran out is renewed if nobody took
         over. Raises LockLostError saying who has the lock now. Call it before every change to the platform.
         """
-        if not self._renew(lock, lease_seconds):
-            raise LockLostError(self.lost(lock))
+        held, found = self._renewal(lock, lease_seconds)
+        if not held:
+            raise LockLostError(self._lost(lock, found or {}))
 
     def seize(self, holder: str, owner: str, purpose: str, lease_seconds: int) -> Lock | None:
         """Take the lock over from `holder`, whose execution has ended, whatever is left of its lease.
@@ -161,13 +160,21 @@ class Locks(Section):
         last = {"last_owner": lock.owner, "released_at": timestamp(self._clock.now())}
         return self._table.update(LOCK, lock.condition(), changes=freed | last)
 
+    def refuse_if_held(self, owner: str) -> None:
+        """Raise LockHeldError if anyone but `owner` has the lock now; takes nothing."""
+        holder = self.holder()
+        if holder and holder.owner != owner and not holder.expired:
+            raise _held(holder)
+
     def holder(self) -> Holder | None:
         """Who has the lock now, expired or not; None if it is free."""
         return self._holder(self._table.get(LOCK) or {})
 
     def lost(self, lock: Lock) -> str:
         """For a person: that `lock` is no longer held, and what happened to it."""
-        item = self._table.get(LOCK) or {}
+        return self._lost(lock, self._table.get(LOCK) or {})
+
+    def _lost(self, lock: Lock, item: Item) -> str:
         holder = self._holder(item)
         if holder:
             now = f"it is held by {holder.in_words()} (fence {holder.fence})"
@@ -192,14 +199,22 @@ class Locks(Section):
         return lock if self._table.put(LOCK, item, unchanged) else None
 
     def _renew(self, lock: Lock, lease_seconds: int) -> bool:
+        return self._renewal(lock, lease_seconds)[0]
+
+    def _renewal(self, lock: Lock, lease_seconds: int) -> tuple[bool, Item | None]:
+        """Whether the lease was renewed, and if not, the lock's item as it was found."""
         until = timestamp(self._clock.now() + timedelta(seconds=lease_seconds))
-        return self._table.update(LOCK, lock.condition(), changes={"lease_until": until})
+        return self._table.update_or_found(LOCK, lock.condition(), changes={"lease_until": until})
 
     def _holder(self, item: Item) -> Holder | None:
         if "owner" not in item:
             return None
         expired = moment_of(item["lease_until"]) <= self._clock.now()
         return Holder.from_dict(item | {"expired": expired})
+
+
+def _held(holder: Holder) -> LockHeldError:
+    return LockHeldError(f"the lock is held by {holder.in_words()}. Wait for it, or end it with `ops abort`.")
 
 
 def _superseded(item: Item) -> Holder | None:

@@ -6,13 +6,16 @@ from datetime import datetime
 from typing import Any, Self
 
 from opskit.clock import moment_of, timestamp
-from opskit.ledger.table import Item, Section, Write
+from opskit.errors import LockLostError
+from opskit.ledger.lock import LOCK, Lock, Locks
+from opskit.ledger.table import Change, Item, Write
 from opskit.traffic import Colour, Weights
 
 _PREFIX = "RELEASE#"
 MAX_EVENTS = 200
-# Room that is kept in the list of events for closing the record, and for a repair closing it again.
-_RESERVED = 2
+# Room that is kept in the list of events for closing the record, and for a repair closing it again; and for one that is
+# written without counting them: that the new version is live (`opskit.ledger.live`).
+_RESERVED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ _MUTABLE = frozenset(field.name for field in fields(ReleaseRecord)) - {
 }
 
 
-class Releases(Section):
+class Releases(Locks):
     """The history of releases and rollbacks; kept for good."""
 
     def open_record(self, record: ReleaseRecord) -> None:
@@ -140,7 +143,26 @@ class Releases(Section):
             entry = Event(self._clock.now(), event, facts or {})
             written = self._append(key, {}, plain, entry, MAX_EVENTS - _RESERVED)
         if not written:
-            raise _missing(key)
+            raise missing(key)
+
+    def intend(self, lock: Lock, key: str, what: str, facts: dict[str, Any], *, weights: Weights | None = None) -> None:
+        """Append the event `what` and, with `weights`, set the intent, provided that `lock` is held.
+
+        Atomic: one transaction with a check of the lock's owner and fence, so that after a seizure nothing can be
+        announced any more. Raises LockLostError, or LookupError if there is no such record.
+        """
+        entry = Event(self._clock.now(), what, facts)
+        changes = {} if weights is None else {"intent": weights.as_dict()}
+        failed = self._table.transact(
+            [
+                Write(LOCK, None, lock.condition()),
+                Change(key, {"sk": key}, changes, {"events": [entry.as_dict()]}),
+            ]
+        )
+        if 0 in failed:
+            raise LockLostError(self.lost(lock))
+        if failed:
+            raise missing(key)
 
     def close_record(self, key: str, outcome: str, reason: str, *, repair: bool = False, **facts: Any) -> bool:
         """End a record with its outcome. The first to close it wins; True if that is this call.
@@ -152,7 +174,7 @@ class Releases(Section):
         while True:
             before = self._table.get(key)
             if before is None:
-                raise _missing(key)
+                raise missing(key)
             former = before.get("outcome")
             if former is not None and (not repair or former == outcome):
                 return False
@@ -188,7 +210,8 @@ def _stored(record: ReleaseRecord) -> Item:
     return {name: value for name, value in record.as_dict().items() if name != "key"}
 
 
-def _missing(key: str) -> LookupError:
+def missing(key: str | None) -> LookupError:
+    """The error that there is no record `key`."""
     return LookupError(f"the ledger has no record {key}; open_record comes first")
 
 

@@ -37,6 +37,16 @@ class Write:
     condition: Item
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Part of a transaction: changes the item at `sk` if `condition` holds; `append` adds to the ends of lists."""
+
+    sk: str
+    condition: Item
+    changes: Item
+    append: Mapping[str, Sequence[Item]]
+
+
 class Table:
     """One partition of the table: all that belongs to one service in one environment."""
 
@@ -99,7 +109,25 @@ class Table:
             lambda: self.client.update_item(TableName=self.name, Key=self._key(sk), **expression.arguments())
         )
 
-    def transact(self, writes: Sequence[Write]) -> tuple[int, ...]:
+    def update_or_found(self, sk: str, condition: Item, *, changes: Item) -> tuple[bool, Item | None]:
+        """Like `update`, and if the condition does not hold, the item that it failed on (None: there is none).
+
+        The item comes with the refusal, so that it is the one that was judged, and no right to read is needed.
+        """
+        expression = _Expression(self).update(changes, {}, {}).condition(condition)
+        try:
+            self.client.update_item(
+                TableName=self.name,
+                Key=self._key(sk),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **expression.arguments(),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException as refused:
+            found = cast("Item | None", refused.response.get("Item"))
+            return False, self._load(found) if found else None
+        return True, None
+
+    def transact(self, writes: Sequence[Write | Change]) -> tuple[int, ...]:
         """All of `writes` or none; atomic. The positions of the conditions that failed; empty if written.
 
         A clash with another write of the same item (TransactionConflict) is tried again here, since botocore
@@ -129,7 +157,11 @@ class Table:
             return False
         return True
 
-    def _transaction_item(self, write: Write) -> "TransactWriteItemTypeDef":
+    def _transaction_item(self, write: Write | Change) -> "TransactWriteItemTypeDef":
+        if isinstance(write, Change):
+            expression = _Expression(self).update(write.changes, write.append, {}).condition(write.condition)
+            change = {"TableName": self.name, "Key": self._key(write.sk)} | expression.arguments()
+            return cast("TransactWriteItemTypeDef", {"Update": change})
         arguments = {"TableName": self.name} | _Expression(self).condition(write.condition).arguments()
         if write.item is None:
             return cast("TransactWriteItemTypeDef", {"ConditionCheck": arguments | {"Key": self._key(write.sk)}})

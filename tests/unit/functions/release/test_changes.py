@@ -9,8 +9,9 @@ from opskit.errors import DriftError, LockLostError, OldColourUnavailableError
 from opskit.traffic import Colour, Weights
 from tests.unit.functions.conftest import NEW, OLD
 
+DEPLOY = {"colour": "green", "image": NEW, "may_have_traffic": False}
 CHANGES = {
-    "deploy": (deploy_colour, {}),
+    "deploy": (deploy_colour, DEPLOY),
     "shift": (shift_traffic, {}),
     "record": (record_live, {}),
     "scale": (scale_down, {"colour": "green"}),
@@ -38,7 +39,7 @@ def test_without_the_lock_nothing_is_changed(name, event, run, platform, healthy
 
 
 def test_deploy_sets_image_and_replicas_of_the_idle_colour(event, run, cluster):
-    call(deploy_colour, event, run)
+    call(deploy_colour, event, run, **DEPLOY)
     assert cluster.asked == [("deploy", Colour.GREEN, NEW, 2)]
     assert record(run).has_event("deployed")
 
@@ -46,7 +47,7 @@ def test_deploy_sets_image_and_replicas_of_the_idle_colour(event, run, cluster):
 def test_deploy_refuses_a_colour_that_has_traffic(event, run, platform, cluster):
     Balancer(platform).set_weights(Weights(50, 50))
     with pytest.raises(DriftError, match="green has weight 50"):
-        call(deploy_colour, event, run)
+        call(deploy_colour, event, run, **DEPLOY)
     assert not cluster.asked
 
 
@@ -96,14 +97,11 @@ def test_restore_with_nothing_to_restore_writes_nothing(event, run, healthy):
     assert (done["outcome"], done["facts"]["moved"]) == ("PASS", False)
 
 
-def test_restore_starts_the_old_pods_before_it_moves_traffic_onto_nothing(
-    event, run, platform, clock, healthy, cluster
-):
+def test_restore_asks_for_the_old_pods_before_it_moves_traffic_onto_nothing(event, run, platform, healthy):
     Balancer(platform).set_weights(Weights(0, 100))
     healthy[Colour.BLUE] = 0
     waiting = call(restore_traffic, event, run, restoring_since=None)
     assert waiting["outcome"] == "WAIT"
-    assert cluster.asked == [("deploy", Colour.BLUE, OLD, 2)]
     assert Balancer(platform).weights() == Weights(0, 100)
 
     healthy[Colour.BLUE] = 2
@@ -111,14 +109,54 @@ def test_restore_starts_the_old_pods_before_it_moves_traffic_onto_nothing(
     assert Balancer(platform).weights() == Weights(100, 0)
 
 
-def test_restore_gives_up_when_the_old_pods_do_not_come_back(event, run, platform, clock, healthy, cluster):
+def test_restore_waits_for_half_of_the_pods_but_not_for_ever(event, run, platform, plan, clock, healthy):
+    plan["replicas"] = 4
+    healthy[Colour.BLUE] = 1
+    Balancer(platform).set_weights(Weights(0, 100))
+    since = call(restore_traffic, event, run, restoring_since=None)
+    assert since["outcome"] == "WAIT"
+    clock.advance(61)
+    assert call(restore_traffic, event, run, restoring_since=since["facts"]["since"])["outcome"] == "PASS"
+
+
+def test_restore_gives_up_when_the_old_pods_do_not_come_back(event, run, platform, clock, healthy):
     Balancer(platform).set_weights(Weights(0, 100))
     healthy[Colour.BLUE] = 0
     since = call(restore_traffic, event, run, restoring_since=None)["facts"]["since"]
     clock.advance(61)
-    run.ledger.acquire(run.execution.id, "still here", 60)
     with pytest.raises(OldColourUnavailableError, match="blue has no healthy target after 61 s"):
         call(restore_traffic, event, run, restoring_since=since)
+
+
+def test_restore_leaves_a_version_that_was_recorded_as_live(event, run, platform, healthy):
+    Balancer(platform).set_weights(Weights(0, 100))
+    call(record_live, event, run)
+    assert call(restore_traffic, event, run, restoring_since=None)["outcome"] == "FAIL"
+    assert Balancer(platform).weights() == Weights(0, 100)
+
+
+@pytest.mark.parametrize("name", ["deploy", "shift", "restore"])
+def test_a_lock_lost_at_the_last_moment_still_stops_the_change(
+    name, event, run, platform, healthy, cluster, monkeypatch
+):
+    """Between the first look at the lock and the change, everything is read: in that time it can be seized."""
+    if name == "restore":
+        Balancer(platform).set_weights(Weights(40, 60))
+    before = Balancer(platform).weights()
+    read = Balancer.weights
+
+    def seized_meanwhile(balancer):
+        run.ledger.seize(run.execution.id, owner="the repair", purpose="repair", lease_seconds=60)
+        return read(balancer)
+
+    monkeypatch.setattr(Balancer, "weights", seized_meanwhile)
+    module, more = CHANGES[name]
+    with pytest.raises(LockLostError, match="the repair"):
+        call(module, event, run, **more)
+    monkeypatch.setattr(Balancer, "weights", read)
+    assert Balancer(platform).weights() == before
+    assert not cluster.asked
+    assert record(run).intent is None
 
 
 def test_record_live_remembers_the_version_before(event, run):

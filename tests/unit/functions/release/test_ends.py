@@ -7,6 +7,7 @@ import pytest
 from functions.release import acquire_lock, close_release, repair_interrupted, request_approval
 from opskit import clients
 from opskit.adapters.balancer import Balancer
+from opskit.adapters.executions import Ended
 from opskit.errors import LockHeldError
 from opskit.ledger import Live
 from opskit.step import Execution
@@ -72,8 +73,27 @@ def test_the_lock_is_held_through_an_approval_of_any_length(event, run, clock):
     assert run.ledger.approval("r1").digest == NEW.partition("@")[2]
 
 
+@pytest.fixture
+def stopped(monkeypatch):
+    """The calls that a repair makes to the step which stops pods, and the time that it sleeps."""
+    calls = {"invoked": [], "slept": 0.0}
+
+    def invoke(name, payload):
+        calls["invoked"].append((name, payload["colour"], payload["lock"]["fence"]))
+        return {}
+
+    def sleep(seconds):
+        calls["slept"] += seconds
+
+    monkeypatch.setattr(repair_interrupted, "invoke", invoke)
+    monkeypatch.setattr(repair_interrupted.time, "sleep", sleep)
+    return calls
+
+
 def ended(run, status="ABORTED"):
-    return {"detail": {"executionArn": run.execution.id, "name": "r1", "status": status, "cause": "pulled the plug"}}
+    stopped_at = int(run.clock.now().timestamp() * 1000)
+    detail = {"executionArn": run.execution.id, "name": "r1", "status": status, "cause": "pulled the plug"}
+    return {"detail": detail | {"stopDate": stopped_at}}
 
 
 def recorded_live(run, colour=Colour.BLUE):
@@ -82,19 +102,25 @@ def recorded_live(run, colour=Colour.BLUE):
     run.ledger.record_live(live, lock=lock, expected_revision=None)
 
 
+def shifted(run, platform, weights):
+    """What a release leaves that was stopped after its shift."""
+    for what in ("deploying", "deployed", "shifting traffic", "traffic shifted"):
+        run.ledger.update_record(run.record_key, what)
+    Balancer(platform).set_weights(weights)
+
+
 def repair(run, status="ABORTED"):
     return repair_interrupted.handler.__wrapped__(ended(run, status), run)
 
 
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
-def test_a_repair_makes_the_weights_whole_and_frees_the_lock(event, run, platform, healthy, cluster, status):
+def test_a_repair_makes_the_weights_whole_and_frees_the_lock(event, run, platform, healthy, stopped, status):
     recorded_live(run)
-    Balancer(platform).set_weights(Weights(30, 70))
-    run.ledger.update_record(run.record_key, "deployed")
+    shifted(run, platform, Weights(30, 70))
     done = repair(run, status)
     assert done["repaired"]
     assert Balancer(platform).weights() == Weights(100, 0)
-    assert cluster.asked == [("scale", Colour.GREEN, 0)]
+    assert [call[:2] for call in stopped["invoked"]] == [("detection-api-dev-release-scale-down", "green")]
     assert run.ledger.holder() is None
     record = run.ledger.record_of("r1")
     assert record.outcome == status
@@ -102,28 +128,86 @@ def test_a_repair_makes_the_weights_whole_and_frees_the_lock(event, run, platfor
     assert any("/repair/" in key for key in evidence())
 
 
-def test_a_repair_told_twice_repairs_once(event, run, healthy, cluster):
+def test_a_repair_told_twice_repairs_once(event, run, healthy, stopped):
     recorded_live(run)
     assert repair(run)["repaired"]
     assert not repair(run)["repaired"]
 
 
-def test_nothing_is_repaired_while_another_holds_the_lock(event, run, platform, healthy, cluster):
+def test_nothing_is_repaired_while_another_holds_the_lock(event, run, platform, healthy, stopped):
+    shifted(run, platform, Weights(30, 70))
     run.ledger.seize(run.execution.id, owner="the next release", purpose="go on", lease_seconds=60)
-    Balancer(platform).set_weights(Weights(30, 70))
     assert not repair(run)["repaired"]
     assert Balancer(platform).weights() == Weights(30, 70)
 
 
-def test_a_colour_kept_warm_is_not_stopped_by_a_repair_that_did_not_deploy_it(event, run, healthy, cluster):
-    recorded_live(run)
-    assert repair(run)["repaired"]
-    assert not cluster.asked
-
-
-def test_with_no_healthy_target_anywhere_the_weights_stay_and_people_are_told(event, run, platform, healthy, cluster):
+def test_weights_that_the_execution_never_moved_are_left_alone(event, run, platform, healthy, stopped):
     recorded_live(run)
     Balancer(platform).set_weights(Weights(30, 70))
+    assert "moved no traffic" in repair(run)["reason"]
+    assert Balancer(platform).weights() == Weights(30, 70)
+    assert not stopped["invoked"]
+
+
+def test_a_colour_kept_warm_is_not_stopped_by_a_repair_that_did_not_deploy_it(event, run, platform, healthy, stopped):
+    recorded_live(run)
+    for what in ("shifting traffic", "traffic shifted"):
+        run.ledger.update_record(run.record_key, what)
+    Balancer(platform).set_weights(Weights(30, 70))
+    assert repair(run)["repaired"]
+    assert Balancer(platform).weights() == Weights(100, 0)
+    assert not stopped["invoked"]
+
+
+def test_the_first_release_of_all_goes_back_to_the_colour_that_it_came_from(event, run, platform, healthy, stopped):
+    shifted(run, platform, Weights(0, 100))
+    repair(run)
+    assert Balancer(platform).weights() == Weights(100, 0)
+
+
+def test_a_step_that_may_be_under_way_is_waited_out_and_corrected(event, run, platform, healthy, stopped, monkeypatch):
+    """The lock is freed only when no step of the ended execution can be writing any more."""
+    recorded_live(run)
+    run.ledger.update_record(run.record_key, "shifting traffic", intent=Weights(0, 100))
+
+    def late_write(seconds):
+        stopped["slept"] += seconds
+        Balancer(platform).set_weights(Weights(0, 100))
+
+    monkeypatch.setattr(repair_interrupted.time, "sleep", late_write)
+    assert repair(run)["repaired"]
+    assert stopped["slept"] >= repair_interrupted.STEP_SECONDS
+    assert Balancer(platform).weights() == Weights(100, 0)
+    assert run.ledger.record_of("r1").intent is None
+
+
+def test_a_repair_without_evidence_still_closes_tells_and_frees(event, run, platform, healthy, stopped, monkeypatch):
+    recorded_live(run)
+    monkeypatch.setattr(type(run.evidence), "append", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("no bucket")))
+    repair(run)
+    assert "no evidence" in run.ledger.record_of("r1").outcome_reason
+    assert run.ledger.holder() is None
+
+
+def test_a_lock_that_was_overlooked_is_found_on_schedule(event, run, platform, healthy, stopped, monkeypatch):
+    recorded_live(run)
+    shifted(run, platform, Weights(30, 70))
+    found = Ended(run.execution.id, "r1", "TIMED_OUT", None, run.clock.now())
+    monkeypatch.setattr(repair_interrupted, "ended_execution", lambda arn: found if arn == run.execution.id else None)
+    assert repair_interrupted.handler.__wrapped__({}, run)["repaired"]
+    assert Balancer(platform).weights() == Weights(100, 0)
+    assert not repair_interrupted.handler.__wrapped__({}, run)["repaired"]
+
+
+def test_a_lock_whose_execution_runs_is_left_alone(event, run, monkeypatch):
+    monkeypatch.setattr(repair_interrupted, "ended_execution", lambda arn: None)
+    assert not repair_interrupted.handler.__wrapped__({}, run)["repaired"]
+    run.hold(event)
+
+
+def test_with_no_healthy_target_anywhere_the_weights_stay_and_people_are_told(event, run, platform, healthy, stopped):
+    recorded_live(run)
+    shifted(run, platform, Weights(30, 70))
     healthy.update({Colour.BLUE: 0, Colour.GREEN: 0})
     done = repair(run)
     assert done["colour"] is None

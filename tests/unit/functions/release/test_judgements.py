@@ -17,7 +17,7 @@ def traffic(monkeypatch):
     """What each colour's target group is measured to have served; an exception is raised."""
     samples = {Colour.BLUE: GOOD, Colour.GREEN: GOOD}
 
-    def read(self, colour, *_):
+    def read(self, colour, *_, **__):
         if isinstance(samples[colour], Exception):
             raise samples[colour]
         return samples[colour]
@@ -87,7 +87,8 @@ def test_drained_means_silent_for_long_enough(event, run, clock, platform, traff
     shift = {"shifted_at": START.timestamp()}
 
     def look():
-        return check_drained.handler.__wrapped__({**event, "shift": shift}, run)["outcome"]
+        given = {"shift": shift, "recorded_at": START.timestamp()}
+        return check_drained.handler.__wrapped__(event | given, run)["outcome"]
 
     clock.advance(30)
     assert look() == "WAIT"

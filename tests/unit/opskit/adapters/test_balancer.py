@@ -183,8 +183,6 @@ def test_names_the_parameter_whose_resource_is_gone(live: Platform) -> None:
         adapter.weights()
     with pytest.raises(PlatformContractError, match="target_group_green_arn"):
         adapter.targets(Colour.GREEN)
-    with pytest.raises(PlatformContractError, match="target_group_green_arn"):
-        adapter.deregistration_delay(Colour.GREEN)
 
 
 class Health:
@@ -238,18 +236,6 @@ def test_targets_survive_the_way_through_a_state_machine() -> None:
     targets = Targets(healthy=2, unhealthy=1, initial=0, draining=3, unused=0, reasons=("1 unhealthy",))
     assert targets.as_dict()["total"] == 6
     assert Targets.from_dict(targets.as_dict()) == targets
-
-
-def test_reads_the_deregistration_delay(live: Platform) -> None:
-    client = aws_client("elbv2")
-    attribute = {"Key": "deregistration_delay.timeout_seconds", "Value": "65"}
-    client.modify_target_group_attributes(
-        TargetGroupArn=live.target_group_blue_arn,
-        Attributes=[attribute],  # type: ignore[list-item]
-    )
-    adapter = Balancer(live, client)
-    assert adapter.deregistration_delay(Colour.BLUE) == 65
-    assert adapter.deregistration_delay(Colour.GREEN) == 300
 
 
 @given(blue=st.integers(0, 999), green=st.integers(0, 999))

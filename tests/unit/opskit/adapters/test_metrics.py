@@ -53,6 +53,9 @@ def publish(cloudwatch: Any, name: str, at: datetime, value: float, dimensions: 
 def test_adds_up_the_whole_minutes_of_the_window(platform: Platform, cloudwatch: Any) -> None:
     for number in range(6):
         publish(cloudwatch, "RequestCount", minute(number), 10**number)
+    publish(cloudwatch, "HTTPCode_Target_2XX_Count", minute(1), 10)
+    publish(cloudwatch, "HTTPCode_Target_2XX_Count", minute(2), 97)
+    publish(cloudwatch, "HTTPCode_Target_2XX_Count", minute(3), 996)
     publish(cloudwatch, "HTTPCode_Target_5XX_Count", minute(2), 3)
     publish(cloudwatch, "TargetConnectionErrorCount", minute(3), 4)
     other = [BLUE[0], {"Name": "TargetGroup", "Value": "targetgroup/detection-api-dev-green/0000000000000092"}]
@@ -76,6 +79,9 @@ def test_a_window_without_a_whole_period_is_not_even_asked_for(platform: Platfor
     assert sample.datapoints == 0
 
 
+RESULTS = ("requests", "answers_2xx", "answers_3xx", "answers_4xx", "errors", "connection_errors", "p95")
+
+
 def result(name: str, *values: float, status: str = "Complete", first: int = 0) -> dict[str, Any]:
     return {
         "Id": name,
@@ -87,7 +93,7 @@ def result(name: str, *values: float, status: str = "Complete", first: int = 0) 
 
 def answer(*results: dict[str, Any], **rest: Any) -> dict[str, Any]:
     given = {entry["Id"] for entry in results}
-    absent = [result(name) for name in ("requests", "errors", "connection_errors", "p95") if name not in given]
+    absent = [result(name) for name in RESULTS if name not in given]
     return {"MetricDataResults": [*results, *absent], **rest}
 
 
@@ -99,6 +105,9 @@ def test_asks_once_and_for_one_latency_over_the_whole_window(platform: Platform,
     expected = {
         "MetricDataQueries": [
             query("requests", "RequestCount", "Sum", 60),
+            query("answers_2xx", "HTTPCode_Target_2XX_Count", "Sum", 60),
+            query("answers_3xx", "HTTPCode_Target_3XX_Count", "Sum", 60),
+            query("answers_4xx", "HTTPCode_Target_4XX_Count", "Sum", 60),
             query("errors", "HTTPCode_Target_5XX_Count", "Sum", 60),
             query("connection_errors", "TargetConnectionErrorCount", "Sum", 60),
             query("p95", "TargetResponseTime", "p95", 300),
@@ -106,9 +115,36 @@ def test_asks_once_and_for_one_latency_over_the_whole_window(platform: Platform,
         "StartTime": minute(3),
         "EndTime": minute(8),
     }
-    stub.add_response("get_metric_data", answer(result("requests", 5.0), result("p95", 0.25)), expected)
+    stub.add_response(
+        "get_metric_data", answer(result("requests", 5.0), result("answers_2xx", 5.0), result("p95", 0.25)), expected
+    )
     sample = Metrics(platform, stub.client).traffic(Colour.BLUE, minute(3), minute(8), 60)
     assert sample == TrafficSample(5, 0, 0.25, 1, minute(3), minute(8))
+
+
+@pytest.mark.parametrize(
+    ("counts", "errors"),
+    [
+        # Answers of every kind but 5xx are none.
+        ({"requests": [100], "answers_2xx": [90], "answers_3xx": [6], "answers_4xx": [4]}, 0),
+        # 502 and 504 of targets that die or hang: requests without an answer, in no count of the target group.
+        ({"requests": [100], "answers_2xx": [70]}, 30),
+        ({"requests": [100]}, 100),
+        # With 5xx of the target's own, and connections refused, each request counted once.
+        ({"requests": [100], "answers_2xx": [70], "errors": [10], "connection_errors": [15]}, 30),
+        # Connections that failed without a request being counted.
+        ({"requests": [0], "connection_errors": [4]}, 4),
+        # Answered in the period after the one in which they were counted.
+        ({"requests": [100, 50], "answers_2xx": [80, 70]}, 0),
+        # Answers to requests from before the window.
+        ({"requests": [100], "answers_2xx": [103], "errors": [2]}, 2),
+    ],
+)
+def test_errors_are_the_requests_that_no_target_answered_well(
+    platform: Platform, stub: Stubber, counts: dict[str, list[float]], errors: int
+) -> None:
+    stub.add_response("get_metric_data", answer(*(result(name, *values) for name, values in counts.items())))
+    assert Metrics(platform, stub.client).traffic(Colour.BLUE, minute(0), minute(5), 60).errors == errors
 
 
 def test_two_latencies_of_one_window_are_bounded_by_the_greater(platform: Platform, stub: Stubber) -> None:
@@ -130,7 +166,7 @@ def test_reads_on_while_there_are_pages(platform: Platform, stub: Stubber) -> No
 
 
 @pytest.mark.parametrize("status", ["PartialData", "InternalError", "Forbidden"])
-@pytest.mark.parametrize("name", ["requests", "errors", "connection_errors", "p95"])
+@pytest.mark.parametrize("name", RESULTS)
 def test_incomplete_data_is_an_error(platform: Platform, stub: Stubber, name: str, status: str) -> None:
     incomplete = result(name, 1.0, status=status) | {"Messages": [{"Code": "Why", "Value": "because"}]}
     stub.add_response("get_metric_data", answer(incomplete))

@@ -1,0 +1,1 @@
+"""Benchmarks: figures from runs of the real thing, written to `out/bench/`."""
