@@ -72,6 +72,12 @@ def _whole(value: Any) -> int:
     return value
 
 
+def _port(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1150 <= value <= 65535:
+        raise ValueError("must be a port that RDS takes, 1150 to 65535")
+    return value
+
+
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "dir": _path,
     "service": _text,
@@ -87,8 +93,22 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "registration_delay_seconds": _number,
     "metric_period_seconds": _whole,
     "health_check_interval_seconds": _positive,
+    "engine_pace_seconds": _number,
+    "database_port": _port,
+    "database_archive_seconds": _positive,
+    "name_ttl_seconds": _number,
 }
-_OPTIONAL = frozenset({"registration_delay_seconds", "metric_period_seconds", "health_check_interval_seconds"})
+_OPTIONAL = frozenset(
+    {
+        "registration_delay_seconds",
+        "metric_period_seconds",
+        "health_check_interval_seconds",
+        "engine_pace_seconds",
+        "database_port",
+        "database_archive_seconds",
+        "name_ttl_seconds",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +136,15 @@ class Config:
     """How often the balancer publishes its metrics."""
     health_check_interval_seconds: float = 0.5
     """Between two health checks of a target; stands in for the target group's own interval."""
+
+    engine_pace_seconds: float = 0.3
+    """How long at least a database or cache stays in each status that it passes through."""
+    database_port: int = 5432
+    """The port of every database that this sandbox provisions, and of the name in front of them."""
+    database_archive_seconds: float = 1.0
+    """How often a database's latest restorable time moves; every five minutes on AWS."""
+    name_ttl_seconds: float = 1.0
+    """The longest that a record of the private zone is remembered, whatever TTL it has."""
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -173,6 +202,16 @@ class Config:
     def name(self) -> str:
         """`<service>-<environment>`: the EKS cluster's name and the prefix of most other names."""
         return f"{self.service}-{self.environment}"
+
+    @property
+    def database_name(self) -> str:
+        """The name that the service knows its database by, a record in the private zone."""
+        return f"database.{self.zone}"
+
+    @property
+    def zone(self) -> str:
+        """The private DNS zone."""
+        return f"{self.service}.internal"
 
     @property
     def service_url(self) -> str:

@@ -46,6 +46,9 @@ class Options:
     registration_delay_seconds: float = 0.5
     metric_period_seconds: int = 1
     health_check_interval_seconds: float = 0.5
+    engine_pace_seconds: float = 0.3
+    database_archive_seconds: float = 1.0
+    name_ttl_seconds: float = 1.0
     ready_timeout_seconds: float = 60.0
     components: Sequence[Component] = COMPONENTS
     setup: Callable[[Config, Progress], Mapping[str, Any]] = field(default=lambda _config, _progress: {})
@@ -175,8 +178,8 @@ def _start(register: Register, options: Options, progress: Progress) -> Config:
     dir_ = register.dir
     for name in ("logs", "tmp"):
         (dir_ / name).mkdir()
-    tls.write(dir_ / "tls")
-    with PortHold(5) as hold:
+    tls.write(dir_ / "tls", names=(f"*.{options.service}.internal",))
+    with PortHold(6) as hold:
         config = _configure(dir_, options, hold.ports)
         config.save()
         env = process_environment(config)
@@ -206,7 +209,7 @@ def _start(register: Register, options: Options, progress: Progress) -> Config:
 
 
 def _configure(dir_: Path, options: Options, ports: Sequence[int]) -> Config:
-    automation, platform, balancer, admin, kubernetes = ports
+    automation, platform, balancer, admin, kubernetes, database = ports
     return Config(
         dir=dir_,
         service=options.service,
@@ -222,6 +225,10 @@ def _configure(dir_: Path, options: Options, ports: Sequence[int]) -> Config:
         registration_delay_seconds=options.registration_delay_seconds,
         metric_period_seconds=options.metric_period_seconds,
         health_check_interval_seconds=options.health_check_interval_seconds,
+        engine_pace_seconds=options.engine_pace_seconds,
+        database_port=database,
+        database_archive_seconds=options.database_archive_seconds,
+        name_ttl_seconds=options.name_ttl_seconds,
     )
 
 

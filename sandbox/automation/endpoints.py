@@ -1,7 +1,8 @@
 """What the sandbox's other processes ask of the automation plane, beside the AWS APIs.
 
 `GET /_sandbox/health`; `POST /_sandbox/authorize` decides for the platform plane whether a caller may do what
-it asks, with the identities and policies kept here; `POST /_sandbox/events` puts an event of an AWS service
+it asks, with the identities and policies kept here; `POST /_sandbox/signature` says whether a signature is that
+of an access key; `POST /_sandbox/events` puts an event of an AWS service
 on the default bus, which PutEvents rightly refuses (sources that begin with `aws.` are reserved:
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsRequestEntry.html).
 """
@@ -15,6 +16,8 @@ from typing import Any
 from ministack import app as ministack_app
 from ministack.core import iam_evaluator, responses
 from ministack.services import eventbridge
+
+from sandbox.automation.signatures import is_valid
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -110,6 +113,21 @@ def events(body: dict[str, Any]) -> Answer:
     return Answer(200, {"event_id": identifier})
 
 
+def signature(body: dict[str, Any]) -> Answer:
+    """Whether a signature holds: `{"valid": true}`; the body has the arguments of `signatures.is_valid`."""
+    token = body.get("session_token")
+    if token is not None and not isinstance(token, str):
+        raise BadRequestError("session_token must be of type str or null")
+    valid = is_valid(
+        _field(body, "access_key_id", str),
+        token,
+        _field(body, "scope", str),
+        _field(body, "string_to_sign", str),
+        _field(body, "signature", str),
+    )
+    return Answer(200, {"valid": valid})
+
+
 def health(_body: dict[str, Any]) -> Answer:
     """200 as soon as requests are served."""
     return Answer(200, {"status": "ok"})
@@ -119,6 +137,7 @@ ROUTES: dict[tuple[str, str], Callable[[dict[str, Any]], Answer]] = {
     ("GET", "/_sandbox/health"): health,
     ("POST", "/_sandbox/authorize"): authorize,
     ("POST", "/_sandbox/events"): events,
+    ("POST", "/_sandbox/signature"): signature,
 }
 
 

@@ -4,12 +4,14 @@ import argparse
 import logging
 import os
 import signal
+import sys
 import threading
 from base64 import b64encode
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from sandbox.config import Config, port_of
+from sandbox.postgres import children
 
 log = logging.getLogger("sandbox.platform")
 
@@ -24,10 +26,9 @@ def main() -> None:
     os.environ["MOTO_ACCOUNT_ID"] = config.account
     from sandbox.platform.server import make_application, make_server  # noqa: PLC0415
 
+    application = make_application(config, b64encode((config.tls_dir / "ca.pem").read_bytes()).decode())
     server = make_server(
-        urlsplit(config.platform_url).hostname or "127.0.0.1",
-        port_of(config.platform_url),
-        make_application(config, b64encode((config.tls_dir / "ca.pem").read_bytes()).decode()),
+        urlsplit(config.platform_url).hostname or "127.0.0.1", port_of(config.platform_url), application
     )
 
     def stop(*_: object) -> None:
@@ -36,9 +37,18 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    # The names' data plane is a process of its own, and a child: it makes no sense without the engines.
+    names = children.start(
+        [sys.executable, "-P", "-m", "sandbox.names", "--config", str(config.path)],
+        cwd=config.dir,
+        log=config.dir / "logs" / "names.log",
+        drop=False,
+    )
     log.info("serving %s", config.platform_url)
     server.serve_forever(poll_interval=0.2)
     server.server_close()
+    application.close()
+    names.terminate()
     logging.shutdown()
     # The state dies with the process; taking moto's modules down in order would only take seconds.
     os._exit(0)

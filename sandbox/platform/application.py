@@ -5,6 +5,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from moto.core.request import Request
@@ -16,7 +17,7 @@ from sandbox.platform.authorization import Authorizer
 from sandbox.platform.calls import Answer, Call, error_answer, guess_protocol, read_call
 from sandbox.platform.errors import AwsError
 from sandbox.platform.journal import Journal
-from sandbox.platform.resources import resources
+from sandbox.platform.resources import dependents, resources
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,10 @@ MAX_BODY = 16 * 1024 * 1024
 
 
 class Concern(Protocol):
-    """One service's deviations from moto. `handle` answers a call, by itself or by way of `forward`."""
+    """One service's deviations from moto. `handle` answers a call, by itself or by way of `forward`.
+
+    A concern may also have `conditions(call, resource)`, the condition keys of a call for IAM, and `close()`.
+    """
 
     service: str
 
@@ -53,8 +57,15 @@ class Application:
         self._concerns[concern.service] = concern
 
     def add_internal(self, path: str, endpoint: InternalEndpoint) -> None:
-        """Serve GET `path` (under `/_sandbox/`), without authorization and unlogged."""
+        """Serve `path` (under `/_sandbox/`), without authorization and unlogged."""
         self._internal[path] = endpoint
+
+    def close(self) -> None:
+        """Let concerns that keep something running stop it."""
+        for concern in self._concerns.values():
+            close = getattr(concern, "close", None)
+            if close is not None:
+                close()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
@@ -86,7 +97,7 @@ class Application:
         code: str | None = None
         try:
             targets = resources(call, self._account)
-            principal = self._authorizer.check(call, targets)
+            principal = self._authorize(call, targets)
             answer = self._handle(call, {**environ, "wsgi.input": io.BytesIO(body)})
         except AwsError as error:
             principal, code = principal or error.principal, error.code
@@ -104,6 +115,15 @@ class Application:
             parameters=None if call.read_only else call.params,
         )
         return answer
+
+    def _authorize(self, call: Call, targets: Sequence[str]) -> str:
+        conditions = getattr(self._concerns.get(call.service), "conditions", None)
+        if conditions is None:
+            return self._authorizer.check(call, targets)
+        principal = self._authorizer.check(call, targets, partial(conditions, call))
+        for dependent, of in dependents(call, self._account):
+            self._authorizer.check(dependent, of, partial(conditions, dependent))
+        return principal
 
     def _handle(self, call: Call, environ: dict[str, Any]) -> Answer:
         def forward() -> Answer:

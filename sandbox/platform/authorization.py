@@ -1,8 +1,9 @@
 """Every call is checked against IAM, which the automation plane evaluates."""
 
+import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from sandbox.platform.automation import AutomationUnavailableError
@@ -18,7 +19,13 @@ class Authority(Protocol):
     """Whoever decides; see `automation.Automation.authorize`."""
 
     def authorize(
-        self, *, access_key_id: str, session_token: str | None, action: str, resource: str
+        self,
+        *,
+        access_key_id: str,
+        session_token: str | None,
+        action: str,
+        resource: str,
+        context: Mapping[str, Any],
     ) -> tuple[int, dict[str, Any]]:
         """Status and body of the decision."""
 
@@ -55,6 +62,14 @@ def invalid_credentials(call: Call) -> AwsError:
     return AwsError("UnrecognizedClientException", message, 400 if call.protocol == "json" else 403)
 
 
+Conditions = Callable[[str], Mapping[str, Any]]
+"""The condition keys of a call on one resource."""
+
+
+def _no_conditions(_: str) -> Mapping[str, Any]:
+    return {}
+
+
 class Authorizer:
     """Lets a call pass or raises `AwsError`. It fails closed: no decision, no access."""
 
@@ -63,10 +78,10 @@ class Authorizer:
         self._root = f"arn:aws:iam::{account}:root"
         self._clock = clock
         self._lock = threading.Lock()
-        self._allowed: dict[tuple[str, str | None, str, str], tuple[float, str]] = {}
+        self._allowed: dict[tuple[str, ...], tuple[float, str]] = {}
 
-    def check(self, call: Call, resources: Sequence[str]) -> str:
-        """The calling principal's ARN, if it may do `call` on all of `resources`.
+    def check(self, call: Call, resources: Sequence[str], conditions: Conditions = _no_conditions) -> str:
+        """The calling principal's ARN, if it may do `call` on all of `resources`, under their `conditions`.
 
         Raises `AwsError`: access denied, unknown credentials, or 503 when nobody could decide.
         """
@@ -74,11 +89,11 @@ class Authorizer:
             return self._root
         principal = ""
         for resource in resources:
-            principal = self._check_one(call, resource)
+            principal = self._check_one(call, resource, conditions(resource))
         return principal
 
-    def _check_one(self, call: Call, resource: str) -> str:
-        key = (call.access_key_id, call.session_token, call.action, resource)
+    def _check_one(self, call: Call, resource: str, context: Mapping[str, Any]) -> str:
+        key = (call.access_key_id, str(call.session_token), call.action, resource, json.dumps(context, sort_keys=True))
         now = self._clock()
         with self._lock:
             known = self._allowed.get(key)
@@ -90,6 +105,7 @@ class Authorizer:
                 session_token=call.session_token,
                 action=call.action,
                 resource=resource,
+                context=context,
             )
         except AutomationUnavailableError as error:
             raise AwsError("ServiceUnavailable", f"IAM cannot be asked: {error}", 503) from error

@@ -25,9 +25,18 @@ class Automation:
         self._sender = ThreadPoolExecutor(1, thread_name_prefix="events")
 
     def authorize(
-        self, *, access_key_id: str, session_token: str | None, action: str, resource: str
+        self,
+        *,
+        access_key_id: str,
+        session_token: str | None,
+        action: str,
+        resource: str,
+        context: Mapping[str, Any],
     ) -> tuple[int, dict[str, Any]]:
-        """Status and body of `POST /_sandbox/authorize`; raises `AutomationUnavailableError`."""
+        """Status and body of `POST /_sandbox/authorize`; `context` has condition keys.
+
+        Raises `AutomationUnavailableError`.
+        """
         return self._post(
             "/_sandbox/authorize",
             {
@@ -35,6 +44,7 @@ class Automation:
                 "session_token": session_token,
                 "action": action,
                 "resource": resource,
+                "context": dict(context),
             },
         )
 

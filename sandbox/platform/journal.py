@@ -1,7 +1,7 @@
 """The append-only log of every API call, one JSON object a line.
 
 `time` (ISO 8601, UTC), `principal` (ARN, or null if unknown), `action`, `resource` (list), `status` (HTTP),
-`error` (code or null), and `parameters` of calls that change something.
+`error` (code or null), and `parameters` of calls that change something, without what is secret in them.
 """
 
 import json
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 FILE_NAME = "platform-api.jsonl"
+_SECRET = frozenset({"AuthToken", "MasterUserPassword", "Passwords"})
+"""As CloudTrail leaves them out."""
 
 
 class Journal:
@@ -43,7 +45,7 @@ class Journal:
             "error": error,
         }
         if parameters is not None:
-            line["parameters"] = parameters
+            line["parameters"] = {name: "***" if name in _SECRET else value for name, value in parameters.items()}
         text = json.dumps(line, default=str, separators=(",", ":")) + "\n"
         with self._lock:
             self._file.write(text)

@@ -16,11 +16,15 @@ from sandbox.platform.application import Application, json_response
 from sandbox.platform.authorization import Authorizer
 from sandbox.platform.automation import Automation
 from sandbox.platform.clusters import Clusters
+from sandbox.platform.elasticache.concern import ElastiCache
+from sandbox.platform.engines import PATH as ENGINES
+from sandbox.platform.engines import Faults
 from sandbox.platform.journal import Journal
 from sandbox.platform.load_balancing import BalancerHealth, LoadBalancing
+from sandbox.platform.rds.service import Databases
 from sandbox.platform.registry import Registry
 
-SERVED: tuple[SERVICE_NAMES, ...] = ("elbv2", "ecr", "eks", "ec2")
+SERVED: tuple[SERVICE_NAMES, ...] = ("elbv2", "ecr", "eks", "ec2", "rds", "elasticache")
 
 
 class _Handler(MotoRequestHandler):
@@ -64,6 +68,21 @@ def make_application(config: Config, certificate_authority: str) -> Application:
             lock=lock,
         )
     )
+    faults = Faults()
+    application.add(Databases(config, automation=automation, faults=faults, moto_lock=lock))
+    application.add(
+        ElastiCache(
+            directory=config.dir / "engines" / "elasticache",
+            tls_dir=config.tls_dir,
+            account=config.account,
+            region=config.region,
+            automation_url=config.automation_url,
+            metric_period_seconds=config.metric_period_seconds,
+            pace_seconds=config.engine_pace_seconds,
+            faults=faults,
+        )
+    )
+    application.add_internal(ENGINES, faults.endpoint)
     application.add_internal("/_sandbox/routing", load_balancing.routing)
     application.add_internal("/_sandbox/health", _health)
     return application

@@ -13,7 +13,7 @@ from typing import Any
 
 from sandbox.config import Config
 from sandbox.processes import MARKER
-from sandbox.provision import alarms, balancer, cluster, contract, network, registry, stack, workload
+from sandbox.provision import alarms, balancer, cluster, contract, database, network, registry, stack, workload
 from sandbox.provision.clients import Clients
 
 Progress = Callable[[str], None]
@@ -29,9 +29,11 @@ def setup(
     *,
     parameters: Mapping[str, str] | None = None,
     deploy: bool = True,
+    engines: bool = False,
 ) -> dict[str, Any]:
     """Create the platform, start the first version, deploy the automation stack; returns facts about it.
 
+    With `engines` there is a database, a real PostgreSQL; a release needs none, so it is left out otherwise.
     `parameters` of the stack go over `stack.SHORT_WAITS`. Returns when the service answers through the
     balancer and the stack is complete. Raises whatever failed first; what is running then is the caller's
     to stop.
@@ -39,6 +41,8 @@ def setup(
     clock = _Clock()
     clients = Clients(config)
     net = network.provision(clients)
+    if engines:
+        database.begin(clients, net)
     balancing = balancer.provision(clients, net, deregistration_delay_seconds=DEREGISTRATION_DELAY_SECONDS)
     repository_arn = registry.provision(clients)
     eks = cluster.provision(clients, net)
@@ -72,6 +76,9 @@ def setup(
             if deploy:
                 facts["stack"] = stack.deploy(config, parameters or {})
                 progress(f"the automation stack is deployed ({clock.lap():.1f} s)")
+            if engines:
+                found = database.finish(clients, net)
+                facts["database"] = {"identifier": found.identifier, "host": found.host, "port": found.port}
             facts["images"] = first.result(timeout=workload.READY_SECONDS + 10)
         except BaseException:
             # Do not wait for the other thread: it ends when the processes it talks to are taken down.

@@ -19,6 +19,7 @@ class Network:
     private_subnet_ids: tuple[str, ...]
     balancer_security_group_id: str
     function_security_group_id: str
+    database_security_group_id: str
 
 
 def provision(clients: Clients) -> Network:
@@ -34,6 +35,7 @@ def provision(clients: Clients) -> Network:
         private_subnet_ids=_subnets(clients, vpc_id, "private", _PRIVATE_CIDRS),
         balancer_security_group_id=_security_group(clients, vpc_id, "alb", "Clients of the service"),
         function_security_group_id=_security_group(clients, vpc_id, "functions", "Steps of the workflows"),
+        database_security_group_id=_security_group(clients, vpc_id, "database", "The database"),
     )
 
 

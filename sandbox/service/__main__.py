@@ -4,11 +4,14 @@ import argparse
 import asyncio
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from dataclasses import fields
 
 from sandbox.service.application import Application, Identity
-from sandbox.service.detections import MemoryStore
-from sandbox.service.http import Server, log
+from sandbox.service.detections import DetectionStore, MemoryStore
+from sandbox.service.http import Server
+from sandbox.service.logs import log
+from sandbox.service.settings import Settings, SettingsError
 from sandbox.service.variants import Behaviour, Parameters, Variant
 
 KEEP_ALIVE_SECONDS = 75.0
@@ -28,14 +31,21 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--drain-seconds", type=float, default=30.0, help="at most, from SIGTERM to exit")
     for field in fields(Parameters):
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default)
-    return parser.parse_args()
+    Settings.arguments(parser)
+    options = parser.parse_args()
+    try:
+        options.settings = Settings.of(options)
+    except SettingsError as error:
+        parser.error(str(error))
+    return options
 
 
 async def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
     parameters = Parameters(**{field.name: getattr(options, field.name) for field in fields(Parameters)})
     identity = Identity(options.version, options.colour, options.pod)
-    application = Application(identity, Behaviour(options.variant, parameters), MemoryStore())
+    store, stop_storing = await _store(options.settings)
+    application = Application(identity, Behaviour(options.variant, parameters), store)
     server = Server(application.handle, keep_alive_seconds=KEEP_ALIVE_SECONDS)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -46,7 +56,24 @@ async def serve(options: argparse.Namespace) -> None:
     await stop.wait()
     log("info", "draining", connections=len(server.connections))
     await server.drain(linger_seconds=options.linger_seconds, limit_seconds=options.drain_seconds)
+    await stop_storing()
     log("info", "stopped", cut_off=len(server.connections))
+
+
+async def _store(settings: Settings) -> tuple[DetectionStore, Callable[[], Awaitable[None]]]:
+    """Where detections are kept, and what to await at the end."""
+    if not settings.has_database:
+        return MemoryStore(), _nothing
+    # Only who has a database pays for what it takes to load this.
+    from sandbox.service.storage import DurableStore  # noqa: PLC0415
+
+    store = DurableStore(settings)
+    await store.start()
+    return store, store.close
+
+
+async def _nothing() -> None:
+    """There is nothing to give up."""
 
 
 if __name__ == "__main__":

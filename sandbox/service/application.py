@@ -2,16 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from sandbox.service.detections import DetectionStore, InvalidDetectionError, parse
+from sandbox.service.detections import DetectionStore, InvalidDetectionError, UnavailableError, accept, parse
 from sandbox.service.variants import Behaviour
 
 MAX_SLOW_SECONDS = 10.0
 MAX_PAGE = 200
+MAX_KEY = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,12 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A complete request; `target` is the path with its query."""
+    """A complete request; `target` is the path with its query, the names of headers are in lower case."""
 
     method: str
     target: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,12 @@ def _number(query: Query, name: str, default: float, low: float, high: float) ->
 
 
 class Application:
-    """`/health`, `/version` and `/detections`, each answered as JSON.
+    """`/health`, `/ready`, `/version` and `/detections`, each answered as JSON.
 
     `GET /detections` takes `limit` (1-200), `cursor` (from the page before) and `slow` (0-10 seconds to wait).
+    `POST /detections` answers 201 when the detection is stored, 202 when it is queued, and 503 when neither is
+    possible; with an `Idempotency-Key` header it can be repeated. `/health` says that the process lives,
+    `/ready` (200 or 503) whether it can read and store.
     """
 
     def __init__(self, identity: Identity, behaviour: Behaviour, store: DetectionStore) -> None:
@@ -77,6 +82,7 @@ class Application:
         self._store = store
         self._routes: dict[str, dict[str, Handler]] = {
             "/health": {"GET": self._health},
+            "/ready": {"GET": self._ready},
             "/version": {"GET": self._version},
             "/detections": {"GET": self._list, "POST": self._add},
         }
@@ -94,9 +100,15 @@ class Application:
             return await handler(request, parse_qs(parts.query) if parts.query else {})
         except BadRequestError as error:
             return reply(400, {"error": str(error)})
+        except UnavailableError as error:
+            return reply(503, {"error": f"unavailable: {error}"}, (("retry-after", "1"),))
 
     async def _health(self, _request: Request, _query: Query) -> Response:
         return reply(200, {"status": "ok"}) if self._behaviour.healthy else reply(503, {"status": "failing"})
+
+    async def _ready(self, _request: Request, _query: Query) -> Response:
+        readiness = await self._store.readiness()
+        return reply(200 if readiness.ready else 503, readiness.as_dict())
 
     async def _version(self, _request: Request, _query: Query) -> Response:
         return reply(
@@ -119,6 +131,9 @@ class Application:
         return reply(200, {"items": page.items, "next_cursor": page.next_cursor})
 
     async def _add(self, request: Request, _query: Query) -> Response:
+        key = request.headers.get("idempotency-key")
+        if key is not None and not 0 < len(key) <= MAX_KEY:
+            raise BadRequestError(f"Idempotency-Key must have 1 to {MAX_KEY} characters")
         try:
             detection = parse(json.loads(request.body))
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -127,7 +142,11 @@ class Application:
             raise BadRequestError(str(error)) from error
         if failure := await self._misbehave(0.0):
             return failure
-        return reply(201, await self._store.add(detection))
+        try:
+            kept = await self._store.add(accept(detection, key))
+        except InvalidDetectionError as error:
+            raise BadRequestError(str(error)) from error
+        return reply(201 if kept.stored else 202, kept.detection)
 
     async def _misbehave(self, wait: float) -> Response | None:
         fails, delay = self._behaviour.on_detections()

@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import json
-import sys
 from collections.abc import Awaitable, Callable
 
 import h11
 
 from sandbox.service.application import Request, Response, reply
+from sandbox.service.logs import log
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -108,7 +107,8 @@ class Connection(asyncio.Protocol):
     async def _answer(self) -> None:
         head = self._head
         assert head is not None  # noqa: S101 - set before the task starts
-        request = Request(head.method.decode(), head.target.decode("latin-1"), bytes(self._body))
+        headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
+        request = Request(head.method.decode(), head.target.decode("latin-1"), bytes(self._body), headers)
         try:
             response = await self._server.handler(request)
         except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
@@ -186,9 +186,3 @@ class Server:
         """A connection ended."""
         if self.draining and not self.connections:
             self._idle.set()
-
-
-def log(level: str, message: str, **facts: object) -> None:
-    """One JSON line on standard output."""
-    sys.stdout.write(json.dumps({"level": level, "message": message, **facts}) + "\n")
-    sys.stdout.flush()

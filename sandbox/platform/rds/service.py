@@ -1,0 +1,106 @@
+"""The concern for RDS: which operation is answered by what."""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sandbox.config import Config
+from sandbox.platform.application import Forward
+from sandbox.platform.automation import Automation
+from sandbox.platform.calls import Answer, Call
+from sandbox.platform.engines import Faults
+from sandbox.platform.errors import AwsError
+from sandbox.platform.rds.changes import Changes
+from sandbox.platform.rds.creation import Creation, shape_of
+from sandbox.platform.rds.descriptions import Descriptions
+from sandbox.platform.rds.lifecycle import Lifecycle
+from sandbox.platform.rds.records import Instance, Snapshot
+from sandbox.platform.rds.restoration import Restoration
+from sandbox.platform.rds.snapshots import Snapshots
+from sandbox.platform.rds.state import SERVICE, State
+
+_NAMED_BY = (
+    "DBInstanceIdentifier",
+    "SourceDBInstanceIdentifier",
+    "TargetDBInstanceIdentifier",
+    "DBSnapshotIdentifier",
+)
+# moto would answer these from instances of its own, which there are none of.
+_UNSERVED = ("StartDBInstance", "StopDBInstance", "CreateDBCluster", "StartExportTask")
+
+
+class Databases:
+    """RDS. Instances and snapshots are answered from here, groups by moto."""
+
+    service = SERVICE
+
+    def __init__(self, config: Config, *, automation: Automation, faults: Faults, moto_lock: threading.RLock) -> None:
+        state = self.state = State(config, automation=automation, faults=faults, moto_lock=moto_lock)
+        lifecycle = Lifecycle(state)
+        creation, changes = Creation(state, lifecycle), Changes(state, lifecycle)
+        restoration, snapshots = Restoration(state, lifecycle), Snapshots(state, lifecycle)
+        self._descriptions = descriptions = Descriptions(state, restoration)
+        self._on_instances: Mapping[str, Callable[[Call], Instance]] = {
+            "CreateDBInstance": creation.create,
+            "CreateDBInstanceReadReplica": creation.create_replica,
+            "RestoreDBInstanceFromDBSnapshot": restoration.from_snapshot,
+            "RestoreDBInstanceToPointInTime": restoration.to_point_in_time,
+            "ModifyDBInstance": changes.modify,
+            "RebootDBInstance": changes.reboot,
+            "PromoteReadReplica": changes.promote,
+            "DeleteDBInstance": changes.delete,
+        }
+        self._on_snapshots: Mapping[str, Callable[[Call], Snapshot]] = {
+            "CreateDBSnapshot": snapshots.create,
+            "CopyDBSnapshot": snapshots.copy,
+            "DeleteDBSnapshot": snapshots.delete,
+        }
+        self._reading: Mapping[str, Callable[[Call], Answer]] = {
+            "DescribeDBInstances": descriptions.instances,
+            "DescribeDBSnapshots": descriptions.snapshots,
+            "DescribeDBInstanceAutomatedBackups": descriptions.automated_backups,
+            "DescribeAccountAttributes": descriptions.account,
+        }
+
+    def handle(self, call: Call, forward: Forward) -> Answer:
+        """Answer one RDS call; raises `AwsError`."""
+        names = {str(call.params[name]).lower() for name in _NAMED_BY if call.params.get(name)}
+        self.state.faults.refuse(SERVICE, call.operation, names)
+        if call.operation in self._on_instances:
+            instance = self._on_instances[call.operation](call)
+            return call.answer({"DBInstance": shape_of(self.state, instance)})
+        if call.operation in self._on_snapshots:
+            snapshot = self._on_snapshots[call.operation](call)
+            return call.answer({"DBSnapshot": snapshot.shape()})
+        if call.operation in self._reading:
+            return self._reading[call.operation](call)
+        if call.operation in ("AddTagsToResource", "RemoveTagsFromResource", "ListTagsForResource"):
+            return self._descriptions.tags(call, forward)
+        if call.operation == "DescribeDBParameterGroups" and call.params.get("DBParameterGroupName"):
+            # moto answers with an empty list for one that there is not.
+            self.state.placement.parameter_group(call.params["DBParameterGroupName"])
+        if call.operation in _UNSERVED:
+            raise AwsError("InvalidAction", f"The platform plane does not serve {call.operation}")
+        return forward()
+
+    def conditions(self, call: Call, resource: str) -> Mapping[str, Any]:
+        """The condition keys that concern tags: the call's, and those of an instance or snapshot that there is."""
+        asked = call.params.get("Tags") or ()
+        keys = [tag["Key"] for tag in asked] + list(call.params.get("TagKeys") or ())
+        context: dict[str, Any] = {f"aws:RequestTag/{tag['Key']}": tag.get("Value", "") for tag in asked}
+        if keys:
+            context["aws:TagKeys"] = keys
+        with self.state.lock:
+            found: list[Instance | Snapshot] = [
+                *(one for one in self.state.instances.values() if one.arn == resource),
+                *(one for one in self.state.snapshots.values() if one.arn == resource),
+            ]
+            for tag in (tag for one in found for tag in one.tags):
+                context[f"aws:ResourceTag/{tag['Key']}"] = tag["Value"]
+                kind = "db" if ":db:" in resource else "snapshot"
+                context[f"rds:{kind}-tag/{tag['Key']}"] = tag["Value"]
+        return context
+
+    def close(self) -> None:
+        """Stop every engine."""
+        self.state.close()
