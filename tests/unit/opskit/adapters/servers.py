@@ -1,5 +1,6 @@
 """Real HTTP servers on loopback that record what they were asked and answer what a test tells them."""
 
+import contextlib
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -50,7 +51,8 @@ def serve(
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(BrokenPipeError):  # a client that has given up is part of what is tested
+                self.wfile.write(body)
 
         do_GET = do_PATCH = handle_one  # noqa: N815 - http.server's spelling
 
