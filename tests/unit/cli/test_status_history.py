@@ -76,6 +76,21 @@ def test_status_in_a_release_compares_with_what_the_release_confirmed(
     assert "mine for release of shop:2" in words
 
 
+def test_status_in_a_release_is_not_misled_by_one_that_was_refused_meanwhile(
+    ops: Ops, machine: Machine, ledger: Ledger, platform: Mapping[str, str]
+) -> None:
+    machine({"Bake": FOREVER})
+    live_on_blue(ledger)
+    arn = started(ops)
+    ledger.acquire(arn, "release of shop:2", 60)
+    ledger.open_record(record("mine", arn, weights=Weights(blue=90, green=10)))
+    refused = record("other", "arn:other", started_at=datetime.now(UTC) + timedelta(seconds=1))
+    ledger.open_record(refused)
+    ledger.close_record(refused.key, "REFUSED", "the lock is held by mine")
+    shift(platform, blue=90, green=10)
+    assert ops("status", "--json").document["traffic"]["agree"] is True
+
+
 def test_status_shows_what_it_can_read_and_fails_for_what_it_cannot(ops: Ops, machine: Machine, ledger: Ledger) -> None:
     machine({"Done": succeed()})
     ran = ops("status", "--json")
