@@ -147,7 +147,8 @@ def stop(session: Session, execution: Execution, cause: str) -> None:
     """Stop `execution`; nothing happens if it has ended meanwhile."""
     client = session.client("stepfunctions")
     try:
-        client.stop_execution(executionArn=execution.arn, error="AbortedByOperator", cause=cause)
+        # Longer ones are refused: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html
+        client.stop_execution(executionArn=execution.arn, error="AbortedByOperator", cause=cause[:32768])
     except client.exceptions.ClientError:
         # The API tells an execution that has ended from other faults only by the words of its message.
         if describe(session, execution.arn).running:

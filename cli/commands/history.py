@@ -6,7 +6,7 @@ import typer
 
 from cli.executions import find
 from cli.exits import ExitCode, Failure
-from cli.options import Context, command
+from cli.options import Context, command, not_empty
 from cli.output import brief, elapsed, facts, moment, short_image, table
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 def history(
     context: Context,
     execution: Annotated[
-        str | None, typer.Argument(metavar="[EXECUTION]", help="Name or ARN: this one in detail.")
+        str | None, typer.Argument(metavar="EXECUTION", callback=not_empty, help="Name or ARN: this one in detail.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many.")] = 20,
 ) -> ExitCode:

@@ -192,6 +192,8 @@ def test_bad_input_is_refused_before_anything_starts(
         ("--image", "1", "--steps", "ten"),
         ("--image", "1", "--steps", "10:1,,100:1"),
         ("--image", "1", "--steps", "10;100"),
+        ("--image", "1", "--strategy", "canary", "--steps", "\u0661\u0660:1,100:1"),
+        ("--image", "1", "--reason", "bytes that are no UTF-8: \udcff"),
         ("--image", "1", "--name", "no spaces"),
         ("--image", "1", "--name", "x" * 81),
         ("--image", "1", "--timeout", "0"),
