@@ -107,10 +107,19 @@ def _facts(record: "ReleaseRecord") -> list[tuple[str, Any]]:
         ("took", _took(record)),
         ("outcome", record.outcome or "running"),
         ("because", record.outcome_reason),
+        ("clients", _suffered(record)),
         ("weights", record.weights and record.weights.as_dict()),
         ("intent", record.intent and record.intent.as_dict()),
         ("evidence", record.evidence),
     ]
+
+
+def _suffered(record: "ReleaseRecord") -> str:
+    """How many requests the new version got, and failed, where that was measured."""
+    told = next((event.facts.get("suffered") for event in reversed(record.events) if event.what == "closed"), None)
+    if not told or not told.get("measured"):
+        return ""
+    return f"{told['requests']} requests reached the new version, {told['failed']} of them failed"
 
 
 def _took(record: "ReleaseRecord") -> str:

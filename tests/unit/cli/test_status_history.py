@@ -144,9 +144,12 @@ def test_one_of_the_history_in_detail(ops: Ops, ledger: Ledger, machine: Machine
     made = record("one", "arn:one", override_alarms="this is the repair", weights=Weights(blue=0, green=100))
     ledger.open_record(made)
     ledger.update_record(made.key, event="shifted", facts={"green": 100})
-    ledger.close_record(made.key, "SUCCEEDED", "green is live")
+    ledger.close_record(
+        made.key, "SUCCEEDED", "green is live", suffered={"measured": True, "requests": 2306, "failed": 2}
+    )
     ran = ops("history", "one")
     assert ran.code == 0
+    assert "2306 requests reached the new version, 2 of them failed" in ran.out
     for words in ("this is the repair", "shifted", "green 100", "green is live", '{"blue": 0, "green": 100}'):
         assert words in ran.out
     assert ops("history", "one", "--json").document["outcome"] == "SUCCEEDED"
