@@ -50,10 +50,21 @@ class Execution:
         return self.cause or self.error
 
     @property
+    def plan(self) -> dict[str, Any] | None:
+        """What a dry run planned; None for anything else."""
+        plan = self.output.get("plan") if isinstance(self.output, dict) and self.outcome == "PLANNED" else None
+        return plan if isinstance(plan, dict) else None
+
+    @property
+    def would_be_refused(self) -> bool:
+        """Whether this is a dry run of what would be refused."""
+        return self.plan is not None and self.plan.get("decision") == "REFUSE"
+
+    @property
     def exit_code(self) -> ExitCode:
-        """What a command that waited for this execution exits with."""
+        """What a command that waited for this execution exits with; a dry run as the real one would."""
         if self.status == "SUCCEEDED":
-            return ExitCode.SUCCESS
+            return ExitCode.REFUSED if self.would_be_refused else ExitCode.SUCCESS
         return exit_code_of(self.error) if self.status == "FAILED" else ExitCode.FAILED
 
     def as_dict(self) -> dict[str, Any]:
@@ -147,7 +158,8 @@ def stop(session: Session, execution: Execution, cause: str) -> None:
     """Stop `execution`; nothing happens if it has ended meanwhile."""
     client = session.client("stepfunctions")
     try:
-        client.stop_execution(executionArn=execution.arn, error="AbortedByOperator", cause=cause)
+        # Longer ones are refused: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html
+        client.stop_execution(executionArn=execution.arn, error="AbortedByOperator", cause=cause[:32768])
     except client.exceptions.ClientError:
         # The API tells an execution that has ended from other faults only by the words of its message.
         if describe(session, execution.arn).running:

@@ -1,6 +1,7 @@
 """`ops`: release, watch, decide, roll back, look. See `ops --help`."""
 
 import inspect
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -56,4 +57,6 @@ app.add_typer(sandbox_app, name="sandbox")
 
 def main() -> None:
     """Entry point of the `ops` script."""
+    # A reason may hold letters that the terminal's encoding has not: a command must not die of printing them.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     app()

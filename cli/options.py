@@ -6,7 +6,7 @@ global options to its signature, runs it, and turns every expected failure into 
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Concatenate, ParamSpec
 
@@ -81,10 +81,25 @@ def set_signature(function: Callable[..., Any], parameters: list[inspect.Paramet
     function.__annotations__ = {p.name: p.annotation for p in parameters}
 
 
+def not_empty(text: str | None) -> str | None:
+    """Callback for what may be left out but not be given empty, as by a script whose variable is not set."""
+    if text is not None and not text.strip():
+        raise typer.BadParameter("is empty")
+    return text
+
+
+def _refuse_broken_text(given: Mapping[str, Any]) -> None:
+    """Python takes bytes that are no UTF-8 from the command line as surrogates, which no service accepts."""
+    for name, value in given.items():
+        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise Failure(ExitCode.USAGE, "UsageError", f"{name.replace('_', '-')} is not UTF-8 text")
+
+
 def _run(function: Callable[..., ExitCode], choices: Choices, args: tuple[Any, ...], given: Any) -> ExitCode:
     output = Output(as_json=bool(choices.as_json))
     session: Session | None = None
     try:
+        _refuse_broken_text(given)
         session = Session(choices)
         return function(Context(session, output), *args, **given)
     except KeyboardInterrupt:

@@ -34,18 +34,21 @@ class Output:
     def result(self, document: Any, render: Callable[["Console"], None]) -> None:
         """The command's one result: `document` as JSON with `--json`, else what `render` prints."""
         if self.as_json:
-            sys.stdout.write(json.dumps(document, indent=2, default=jsonable, ensure_ascii=False) + "\n")
-            sys.stdout.flush()
+            _write_json(document)
         else:
             render(self.people)
 
     def failure(self, failure: Failure) -> None:
         """Say why the command ends without its result: on stderr, and with `--json` as the one document."""
         if self.as_json:
-            document = {"error": failure.name, "message": failure.message, "exit_code": int(failure.code)}
-            sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-            sys.stdout.flush()
+            _write_json({"error": failure.name, "message": failure.message, "exit_code": int(failure.code)})
         _console(sys.stderr).print(f"ops: {failure.message}", style="red")
+
+
+def _write_json(document: Any) -> None:
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    sys.stdout.write(json.dumps(document, indent=2, default=jsonable, ensure_ascii=not utf8) + "\n")
+    sys.stdout.flush()
 
 
 def _console(stream: Any) -> "Console":

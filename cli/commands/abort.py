@@ -9,8 +9,8 @@ import typer
 from cli.commands.run import Reason
 from cli.executions import Execution, describe, find, running, stop
 from cli.exits import ExitCode, Failure
-from cli.options import Context, command
-from cli.output import facts
+from cli.options import Context, command, not_empty
+from cli.output import brief, facts
 
 if TYPE_CHECKING:
     from opskit.ledger import ReleaseRecord
@@ -48,7 +48,9 @@ def abort(
     context: Context,
     execution: Annotated[
         str | None,
-        typer.Argument(metavar="[EXECUTION]", help="Name or ARN; by default the one that is running."),
+        typer.Argument(
+            metavar="EXECUTION", callback=not_empty, help="Name or ARN; by default the one that is running."
+        ),
     ] = None,
     reason: Reason = None,
     timeout: Annotated[
@@ -92,7 +94,7 @@ def stop_and_report(context: Context, execution: Execution, reason: str, timeout
             ExitCode.REFUSED,
             "NotRunning",
             f"{execution.name} is not running: it ended {execution.outcome}"
-            f"{': ' + execution.reason if execution.reason else ''}",
+            f"{': ' + brief(execution.reason) if execution.reason else ''}",
         )
     stop(context.session, execution, f"{reason} (by {by})")
     context.output.say(f"{execution.operation} {execution.name} stopped; waiting for the repair", "bold")

@@ -8,13 +8,16 @@ import typer
 
 from cli.executions import describe, running
 from cli.exits import ExitCode, Failure
-from cli.options import Context, command
+from cli.options import Context, command, not_empty
 from cli.output import facts, moment, short_image
 
 if TYPE_CHECKING:
     from opskit.ledger import Approval
 
-Which = Annotated[str | None, typer.Argument(metavar="[EXECUTION]", help="Name or ARN; by default the one that asks.")]
+Which = Annotated[
+    str | None,
+    typer.Argument(metavar="EXECUTION", callback=not_empty, help="Name or ARN; by default the one that asks."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +43,9 @@ def approve(
 
 def reject(
     context: Context,
-    reason: Annotated[str, typer.Option("--reason", help="Why; recorded, and the cause of the failure.")],
+    reason: Annotated[
+        str, typer.Option("--reason", callback=not_empty, help="Why; recorded, and the cause of the failure.")
+    ],
     execution: Which = None,
 ) -> ExitCode:
     """Refuse a release that waits for approval.
@@ -132,7 +137,7 @@ def _wake(context: Context, decided: "Approval", by: str, reason: str, *, repeat
             context.output.say(f"{decided.execution_name} has had this answer before")
             return
         execution = describe(context.session, decided.execution_name)
-        ended = "it is rolling back" if execution.running else f"it ended {execution.status}: {execution.reason}"
+        ended = "it is ending" if execution.running else f"it ended {execution.status}: {execution.reason}"
         raise Failure(
             ExitCode.REFUSED, "ApprovalExpired", f"{decided.execution_name} no longer waits; {ended}"
         ) from error

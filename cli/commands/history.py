@@ -6,7 +6,7 @@ import typer
 
 from cli.executions import find
 from cli.exits import ExitCode, Failure
-from cli.options import Context, command
+from cli.options import Context, command, not_empty
 from cli.output import brief, elapsed, facts, moment, short_image, table
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 def history(
     context: Context,
     execution: Annotated[
-        str | None, typer.Argument(metavar="[EXECUTION]", help="Name or ARN: this one in detail.")
+        str | None, typer.Argument(metavar="EXECUTION", callback=not_empty, help="Name or ARN: this one in detail.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many.")] = 20,
 ) -> ExitCode:
@@ -107,10 +107,19 @@ def _facts(record: "ReleaseRecord") -> list[tuple[str, Any]]:
         ("took", _took(record)),
         ("outcome", record.outcome or "running"),
         ("because", record.outcome_reason),
+        ("clients", _suffered(record)),
         ("weights", record.weights and record.weights.as_dict()),
         ("intent", record.intent and record.intent.as_dict()),
         ("evidence", record.evidence),
     ]
+
+
+def _suffered(record: "ReleaseRecord") -> str:
+    """How many requests the new version got, and failed, where that was measured."""
+    told = next((event.facts.get("suffered") for event in reversed(record.events) if event.what == "closed"), None)
+    if not told or not told.get("measured"):
+        return ""
+    return f"{told['requests']} requests reached the new version, {told['failed']} of them failed"
 
 
 def _took(record: "ReleaseRecord") -> str:

@@ -10,7 +10,7 @@ from cli.commands.run import PATIENCE, Dry, NoWait, Patience, Reason, execute
 from cli.exits import ExitCode
 from cli.options import Context, command
 
-_STEP = re.compile(r"(\d{1,3})(?::(\d{1,5}))?")
+_STEP = re.compile(r"([0-9]{1,3})(?::([0-9]{1,5}))?")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 

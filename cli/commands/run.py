@@ -81,14 +81,15 @@ def _leave(context: Context, arn: str, code: ExitCode) -> ExitCode:
 
 def tell(console: "Console", execution: Execution) -> None:
     """How an ended execution ended, for people."""
-    plan = execution.output.get("plan") if isinstance(execution.output, dict) else None
-    if execution.outcome == "PLANNED" and isinstance(plan, dict):
-        facts(console, _plan_facts(plan))
-    good = execution.status == "SUCCEEDED"
+    if execution.plan and not execution.would_be_refused:
+        facts(console, _plan_facts(execution.plan))
+    good = execution.exit_code is ExitCode.SUCCESS
     seconds = (execution.stopped - execution.started).total_seconds() if execution.stopped else 0.0
     head = f"{execution.outcome} after {elapsed(seconds)}"
     if execution.error:
         head += f" ({execution.error})"
+    if execution.would_be_refused:
+        head += ", it would be refused"
     console.print(f"{head}: {brief(execution.reason)}" if execution.reason else head, style="green" if good else "red")
 
 

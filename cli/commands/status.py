@@ -17,6 +17,8 @@ from cli.progress import Progress
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from opskit.ledger import ReleaseRecord
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -61,10 +63,9 @@ def status(context: Context) -> ExitCode:
 def _traffic(context: Context, live: Any) -> dict[str, Any]:
     """Weights as the balancer has them and as the last operation recorded them."""
     weights = context.session.balancer.weights()
-    latest = next(iter(context.session.ledger.history(1)), None)
-    under_way = latest is not None and latest.outcome is None
-    recorded = latest.weights if latest and under_way else None
-    intent = latest.intent if latest and under_way else None
+    under_way = _under_way(context)
+    recorded = under_way.weights if under_way else None
+    intent = under_way.intent if under_way else None
     if recorded is None and live is not None:
         recorded = type(weights).all_to(live.colour)
     return {
@@ -73,6 +74,16 @@ def _traffic(context: Context, live: Any) -> dict[str, Any]:
         "intent": intent and intent.as_dict(),
         "agree": recorded is None or weights in (recorded, intent),
     }
+
+
+def _under_way(context: Context) -> "ReleaseRecord | None":
+    """The open record of the lock's holder; the newest record may be of one that was refused meanwhile."""
+    holder = context.session.ledger.holder()
+    if holder is None:
+        return None
+    # A repair holds the lock under a name that begins with the execution's.
+    record = context.session.ledger.record_of(holder.owner.partition("#")[0].rpartition(":")[2])
+    return record if record is not None and record.outcome is None else None
 
 
 def _targets(context: Context) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import typer
 from cli.commands.run import PATIENCE, Patience, see_through
 from cli.executions import running
 from cli.exits import ExitCode, Failure
-from cli.options import Context, command
+from cli.options import Context, command, not_empty
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +17,12 @@ def register(app: typer.Typer) -> None:
 
 def watch(
     context: Context,
-    execution: Annotated[str | None, typer.Argument(help="Name or ARN; by default the one that is running.")] = None,
+    execution: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="EXECUTION", callback=not_empty, help="Name or ARN; by default the one that is running."
+        ),
+    ] = None,
     timeout: Patience = PATIENCE,
 ) -> ExitCode:
     """Watch an execution; show one that has ended.

@@ -106,6 +106,26 @@ def test_a_lock_under_repair_is_not_free(ops: Ops, release: Release, ledger: Led
     assert ops("abort", "--timeout", "1").code == 5
 
 
+def test_a_reason_of_any_length_stops_it(ops: Ops, release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        "moto.stepfunctions.responses.StepFunctionResponse.stop_execution",
+        _noting(sent, StepFunctionResponse.stop_execution),
+    )
+    ops("abort", "--reason", "x" * 40_000, "--timeout", "1")
+    (request,) = sent
+    assert len(request["cause"]) == 32_768
+
+
+@pytest.mark.parametrize("command", ["abort", "watch", "history", "approve"])
+def test_an_empty_name_is_not_the_running_one(ops: Ops, release: Release, command: str) -> None:
+    ran = ops(command, "")
+    assert ran.code == 2
+    assert "EXECUTION" in ran.err
+    arn = release.arn.rpartition(":")[0].replace(":execution:", ":stateMachine:")
+    assert status_of("mine", arn)["status"] == "RUNNING"
+
+
 def test_nothing_to_abort_is_not_found(ops: Ops, machine: Machine, ledger: Ledger) -> None:
     machine({"Done": succeed()})
     ran = ops("abort")

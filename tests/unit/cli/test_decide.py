@@ -76,6 +76,15 @@ def test_reject_ends_the_release_with_the_reason(ops: Ops, ask: Ask) -> None:
     assert "ApprovalRejectedError" in watched.out
 
 
+@pytest.mark.parametrize("options", [(), ("--reason", ""), ("--reason", " ")])
+def test_a_rejection_needs_a_reason(ops: Ops, ask: Ask, ledger: Ledger, options: tuple[str, ...]) -> None:
+    ask()
+    assert ops("reject", "mine", *options).code == 2
+    approval = ledger.approval("mine")
+    assert approval is not None
+    assert approval.decision is None
+
+
 def test_a_decision_counts_once(ops: Ops, ask: Ask) -> None:
     ask()
     assert ops("approve").code == 0
@@ -122,10 +131,6 @@ def test_two_questions_need_a_name(ops: Ops, ask: Ask) -> None:
 def test_nothing_to_decide_is_not_found(ops: Ops, ask: Ask) -> None:
     for args in (("approve",), ("approve", "no-such"), ("reject", "--reason", "no")):
         assert ops(*args).code == 4
-
-
-def test_a_rejection_needs_a_reason(ops: Ops) -> None:
-    assert ops("reject", "mine").code == 2
 
 
 def test_a_release_that_waits_says_who_can_make_it_go_on(ops: Ops, ask: Ask) -> None:

@@ -1,3 +1,5 @@
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -131,3 +133,20 @@ def test_help_needs_neither_boto3_nor_rich() -> None:
 
 def test_version_is_printed(ops: Ops) -> None:
     assert ops("--version").out.strip()
+
+
+def in_ascii(program: str) -> str:
+    """What `program` prints on a terminal that knows no other letters."""
+    surroundings = os.environ | {"PYTHONIOENCODING": "ascii"}
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=surroundings, check=True
+    ).stdout
+
+
+def test_letters_that_the_terminal_has_not_are_no_defect() -> None:
+    assert in_ascii("import cli.main as m; m.app = lambda: print(chr(0x436)); m.main()") == "\\u0436\n"
+
+
+def test_json_is_json_on_any_terminal() -> None:
+    told = in_ascii("from cli.output import Output; Output(as_json=True).result(chr(0x1F680), print)")
+    assert json.loads(told) == "\N{ROCKET}"

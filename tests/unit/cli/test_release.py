@@ -125,6 +125,16 @@ def test_a_dry_run_prints_the_plan(ops: Ops, machine: Machine) -> None:
         assert words in ran.out
 
 
+def test_a_dry_run_of_what_would_be_refused_exits_as_refused(ops: Ops, machine: Machine) -> None:
+    plan = {"decision": "REFUSE", "reason": "traffic is split", "replicas": 0, "required_healthy": 0, "steps": []}
+    machine({"Planned": succeed(outcome="PLANNED", reason="traffic is split", plan=plan)})
+    ran = ops("release", "--image", "1.2.3", "--dry-run")
+    assert ran.code == 3
+    assert "would be refused: traffic is split" in ran.out
+    assert "replicas" not in ran.out
+    assert ops("release", "--image", "1.2.3", "--dry-run", "--json").code == 3
+
+
 def test_no_wait_starts_and_returns(ops: Ops, machine: Machine) -> None:
     arn = machine({"Long": FOREVER})
     ran = ops("release", "--image", "1.2.3", "--no-wait", "--name", "mine")
@@ -192,6 +202,8 @@ def test_bad_input_is_refused_before_anything_starts(
         ("--image", "1", "--steps", "ten"),
         ("--image", "1", "--steps", "10:1,,100:1"),
         ("--image", "1", "--steps", "10;100"),
+        ("--image", "1", "--strategy", "canary", "--steps", "\u0661\u0660:1,100:1"),
+        ("--image", "1", "--reason", "bytes that are no UTF-8: \udcff"),
         ("--image", "1", "--name", "no spaces"),
         ("--image", "1", "--name", "x" * 81),
         ("--image", "1", "--timeout", "0"),

@@ -76,6 +76,21 @@ def test_status_in_a_release_compares_with_what_the_release_confirmed(
     assert "mine for release of shop:2" in words
 
 
+def test_status_in_a_release_is_not_misled_by_one_that_was_refused_meanwhile(
+    ops: Ops, machine: Machine, ledger: Ledger, platform: Mapping[str, str]
+) -> None:
+    machine({"Bake": FOREVER})
+    live_on_blue(ledger)
+    arn = started(ops)
+    ledger.acquire(arn, "release of shop:2", 60)
+    ledger.open_record(record("mine", arn, weights=Weights(blue=90, green=10)))
+    refused = record("other", "arn:other", started_at=datetime.now(UTC) + timedelta(seconds=1))
+    ledger.open_record(refused)
+    ledger.close_record(refused.key, "REFUSED", "the lock is held by mine")
+    shift(platform, blue=90, green=10)
+    assert ops("status", "--json").document["traffic"]["agree"] is True
+
+
 def test_status_shows_what_it_can_read_and_fails_for_what_it_cannot(ops: Ops, machine: Machine, ledger: Ledger) -> None:
     machine({"Done": succeed()})
     ran = ops("status", "--json")
@@ -129,9 +144,12 @@ def test_one_of_the_history_in_detail(ops: Ops, ledger: Ledger, machine: Machine
     made = record("one", "arn:one", override_alarms="this is the repair", weights=Weights(blue=0, green=100))
     ledger.open_record(made)
     ledger.update_record(made.key, event="shifted", facts={"green": 100})
-    ledger.close_record(made.key, "SUCCEEDED", "green is live")
+    ledger.close_record(
+        made.key, "SUCCEEDED", "green is live", suffered={"measured": True, "requests": 2306, "failed": 2}
+    )
     ran = ops("history", "one")
     assert ran.code == 0
+    assert "2306 requests reached the new version, 2 of them failed" in ran.out
     for words in ("this is the repair", "shifted", "green 100", "green is live", '{"blue": 0, "green": 100}'):
         assert words in ran.out
     assert ops("history", "one", "--json").document["outcome"] == "SUCCEEDED"
