@@ -18,7 +18,7 @@ export SAM_CLI_TELEMETRY := 0
 export AWS_EC2_METADATA_DISABLED := true
 export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 
-.PHONY: help setup demo up down test test-unit test-contract test-sandbox test-workflow bench-release
+.PHONY: help setup demo up down test test-engines test-unit test-contract test-sandbox test-workflow bench-release
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
 .PHONY: setup-checkov lock clean
 
@@ -40,8 +40,15 @@ up: setup ## Start a sandbox and leave it running
 down: ## Stop the sandbox and remove what it left
 	@if [ -x $(BIN)/ops ]; then $(BIN)/ops sandbox down; else echo "nothing is installed, so nothing runs"; fi
 
-test: check ## Everything that is checked and tested (5 minutes on 2 cores)
-	@$(PYTEST) -n 2 --dist loadfile tests/workflow tests/sandbox tests/contract tests/unit
+# The engines behind RDS and ElastiCache, which no workflow uses yet.
+ENGINES := rds postgres elasticache service_cache service_iam service_queue service_storage
+
+test: check ## Everything that is checked and tested, but for the engines
+	@$(PYTEST) -n 2 --dist loadfile $(ENGINES:%=--ignore-glob='*/test_%*') \
+		tests/workflow tests/sandbox tests/contract tests/unit
+
+test-engines: setup ## PostgreSQL behind RDS, Redis behind ElastiCache, the service that stores
+	@$(PYTEST) -n 2 --dist loadfile $(foreach name,$(ENGINES),$(wildcard tests/sandbox/test_$(name)*.py))
 
 test-unit: setup ## Decisions and handlers, without a sandbox
 	@$(PYTEST) tests/unit
