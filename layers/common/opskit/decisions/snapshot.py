@@ -158,12 +158,13 @@ def preflight(quota: Quota, needed: int, prunable: int) -> PreflightPlan:
     nothing beyond the policy is ever deleted to make room.
     """
     usage = f"{quota.used} of {quota.maximum} used, {needed} needed"
-    if quota.free >= 2 * needed:
+    room = quota.maximum - quota.used  # below 0 where the quota was lowered, or others have used it up
+    if room >= 2 * needed:
         return PreflightPlan(Preflight.PROCEED, f"{usage}, and as many left for the next run")
-    if quota.free + prunable < needed:
+    if room + prunable < needed:
         reason = f"{usage}, {prunable} to prune by policy: raise the quota, or keep fewer; nothing was taken or deleted"
         return PreflightPlan(Preflight.REFUSE, reason)
-    short = min(prunable, 2 * needed - quota.free)
+    short = min(prunable, 2 * needed - room)
     if short > 0:
         return PreflightPlan(Preflight.PRUNE_FIRST, f"{usage}: {short} are pruned first", short)
     return PreflightPlan(Preflight.PROCEED, f"{usage}; too few are left for the next run, and none is to prune")
