@@ -39,7 +39,7 @@ def test_nothing_of_a_database_is_left_to_aws() -> None:
         "BackupRetentionPeriod": 7,
         "StorageType": "gp3",
         "Tags": [{"Key": "ops:drill-id", "Value": "abcd1234"}],
-        "OptionGroupName": "default:postgres-15",
+        "OptionGroupName": "audited",
         "CACertificateIdentifier": "rds-ca-rsa2048-g1",
         "MaxAllocatedStorage": 200,
     }
@@ -82,6 +82,11 @@ def test_the_api_knows_every_argument(service: str, name: str, given: dict[str, 
 def test_iops_only_where_they_can_be_told(changes: dict[str, Any], iops: dict[str, int]) -> None:
     arguments = database_arguments(replace(DATABASE, **changes), TAGS, to_moment=False)
     assert {name: arguments[name] for name in ("Iops", "StorageThroughput") if name in arguments} == iops
+
+
+def test_a_default_option_group_follows_the_version() -> None:
+    for name in ("default:postgres-15", None):
+        assert "OptionGroupName" not in database_arguments(replace(DATABASE, option_group=name), TAGS, to_moment=True)
 
 
 def test_nothing_of_a_cache_is_left_to_aws() -> None:

@@ -105,7 +105,8 @@ def judge_survivor(
 ) -> Survivor | None:
     """Whether the reaper deletes it; None if nothing about it is a drill's.
 
-    `running`: ids of drills whose execution still runs. A drill is deleted after its time even then, for an execution
+    `running`: ids of drills whose execution still runs, read after the resources were listed, or a drill that starts
+    in between would lose its copy. A drill is deleted after its time even then, for an execution
     that hangs is one of those that leave things behind; before its time only if it no longer runs. What has the name
     but not the tag, or the tag but not the name, is never deleted: someone must look.
     """

@@ -96,7 +96,10 @@ def database_arguments(
         "Tags": tag_list(tags),
     }
     optional = {
-        "OptionGroupName": configuration.option_group,
+        # A default one belongs to the engine's version, which the backup decides.
+        "OptionGroupName": None
+        if (configuration.option_group or "").startswith("default:")
+        else configuration.option_group,
         "CACertificateIdentifier": configuration.certificate_authority,
         "MaxAllocatedStorage": configuration.max_allocated_gib if to_moment else None,
     }
