@@ -59,3 +59,27 @@ class UnavailableError(OpsError):
 
 class OldColourUnavailableError(OpsError):
     """A rollback cannot shift traffic: the old colour's pods did not become healthy in time."""
+
+
+class ManifestError(OpsError):
+    """A manifest of a snapshot run cannot be read, or is not the one that was recorded."""
+
+
+class NameTakenError(OpsError):
+    """Something that is not ours, or of another resource, already has the name that this run would use."""
+
+
+class QuotaExceededError(OpsError):
+    """AWS refused for a quota, or for want of capacity: waiting a little does not help."""
+
+
+class NotReadyError(OpsError):
+    """The resource is in a status in which AWS refuses the request; worth another look later."""
+
+
+class NotFoundError(OpsError):
+    """What the request names does not exist."""
+
+
+class IntegrityError(OpsError):
+    """Stored bytes are not those whose checksum was recorded."""
