@@ -49,7 +49,7 @@ def _of_client(error: Any) -> Failure:
         "UnauthorizedSSOTokenError": f"the SSO session is over: run `aws sso login` ({text})",
         "SSOTokenLoadError": f"no SSO session: run `aws sso login` ({text})",
         "EndpointConnectionError": f"endpoint unreachable: {text}. Check the network and --region; "
-        "for the sandbox, start it with `ops sandbox up`",
+        "for the sandbox, see `ops sandbox status`",
         "ConnectTimeoutError": f"endpoint unreachable: {text}. Check the network and --region",
         "ConnectionClosedError": f"endpoint unreachable: {text}. Is it still running?",
         "ReadTimeoutError": f"no answer in time: {text}",

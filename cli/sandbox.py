@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from cli.session import DEFAULT_ENVIRONMENT, DEFAULT_SERVICE, NAME, NOT_A_NAME
+
 if TYPE_CHECKING:
     from sandbox.config import Config
     from sandbox.supervisor import Progress, Status
@@ -29,6 +31,13 @@ Directory = Annotated[
     typer.Option("--dir", help="Where it is kept [default: $OPS_SANDBOX_DIR, or .sandbox in the checkout]"),
 ]
 
+
+def _name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise typer.BadParameter(f"{text!r} {NOT_A_NAME}")
+    return text
+
+
 # A shell that has these set would go to AWS with them, or fail on them.
 _IN_THE_WAY = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN")
 
@@ -36,8 +45,10 @@ _IN_THE_WAY = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_RO
 @app.command()
 def up(
     directory: Directory = None,
-    service: Annotated[str, typer.Option(help="Name of the service that is operated.")] = "detection-api",
-    environment: Annotated[str, typer.Option(help="Name of its environment.")] = "dev",
+    service: Annotated[
+        str, typer.Option(callback=_name, help="Name of the service that is operated.")
+    ] = DEFAULT_SERVICE,
+    environment: Annotated[str, typer.Option(callback=_name, help="Name of its environment.")] = DEFAULT_ENVIRONMENT,
     bare: Annotated[
         bool,
         typer.Option("--bare", help="Only the four processes: no platform, no automation stack, no service."),
@@ -58,7 +69,7 @@ def up(
         config = start(_resolve(directory), options, _say)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    except (SandboxError, BusyError) as error:
+    except (SandboxError, BusyError, OSError) as error:  # as of a directory that cannot be written
         _fail(str(error))
     hint = "" if directory is None else f" --dir {shlex.quote(str(directory))}"
     _say(f"service       {config.service_url}")
@@ -81,6 +92,7 @@ def down(directory: Directory = None) -> None:
 
 @app.command()
 def status(
+    ctx: typer.Context,
     directory: Directory = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -88,7 +100,7 @@ def status(
     from sandbox.supervisor import status as look  # noqa: PLC0415
 
     found = look(_resolve(directory))
-    if as_json:
+    if as_json or (ctx.obj and ctx.obj.as_json):
         sys.stdout.write(json.dumps(_as_dict(found), indent=2) + "\n")
     else:
         for line in _as_lines(found):
@@ -107,6 +119,9 @@ def env(directory: Directory = None) -> None:
         _fail(str(error))
     for name, value in environment(config).items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+    if directory is not None:
+        # So that `ops --sandbox` and `ops sandbox` mean the same one from now on.
+        sys.stdout.write(f"export OPS_SANDBOX_DIR={shlex.quote(str(_resolve(directory)))}\n")
     obstacles = [name for name in _IN_THE_WAY if name in os.environ]
     if obstacles:
         sys.stdout.write(f"unset {' '.join(obstacles)}\n")
@@ -154,6 +169,8 @@ def _as_lines(found: "Status") -> list[str]:
     lines = [f"state    {found.state}"]
     if found.config is not None and found.state != "down":
         lines.append(f"service  {found.config.service_url}")
+    if found.state == "up" and "images" in found.facts:
+        lines.append(f"images   {' '.join(found.facts['images'])}")
     for process in found.processes if found.state != "down" else ():
         word = "answers" if process.healthy else "does not answer" if process.alive else "not running"
         lines.append(f"{process.name:<12} pid {process.pid:<8} {word:<16} {process.log}")

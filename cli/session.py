@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 DEFAULT_SERVICE = "detection-api"
 DEFAULT_ENVIRONMENT = "dev"
 DEFAULT_REGION = "us-east-1"
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+NOT_A_NAME = "is not a name: lower-case letters, digits and hyphens, at most 40"
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 # Each service's own: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
@@ -75,12 +76,8 @@ class Session:
         self.service = choices.service or variables.get("OPS_SERVICE") or DEFAULT_SERVICE
         self.environment = choices.environment or variables.get("OPS_ENVIRONMENT") or DEFAULT_ENVIRONMENT
         for option, value in (("--service", self.service), ("--environment", self.environment)):
-            if not _NAME.fullmatch(value):
-                raise Failure(
-                    ExitCode.USAGE,
-                    "UsageError",
-                    f"{option} {value!r} is not a name: lower-case letters, digits and hyphens, at most 40",
-                )
+            if not NAME.fullmatch(value):
+                raise Failure(ExitCode.USAGE, "UsageError", f"{option} {value!r} {NOT_A_NAME}")
         self._region = choices.region or (self._sandbox or {}).get("AWS_REGION")
 
     @property

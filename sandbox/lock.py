@@ -29,9 +29,7 @@ def exclusive(dir_: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pid = _holder(path)
-            holder = f"process {pid}" if pid else "another process"
-            raise BusyError(f"{holder} is starting or stopping the sandbox in {dir_}") from None
+            raise BusyError(_busy(dir_, _holder(path))) from None
         if not _is_same(handle, path):
             raise BusyError(f"another process has just stopped the sandbox in {dir_}; try again")
         os.ftruncate(handle, 0)
@@ -45,8 +43,18 @@ def exclusive(dir_: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def interrupt_holder(dir_: Path, timeout_seconds: float = 30.0) -> None:
-    """Ask the process that holds the directory to give up and clean up, and wait until it has.
+def busy(dir_: Path) -> str:
+    """Which process is starting or stopping the sandbox in `dir_`, in a sentence; empty if none is."""
+    pid = _holder(dir_ / FILE_NAME)
+    return _busy(dir_, pid) if pid else ""
+
+
+def _busy(dir_: Path, pid: int | None) -> str:
+    return f"{f'process {pid}' if pid else 'another process'} is starting or stopping the sandbox in {dir_}"
+
+
+def interrupt_holder(dir_: Path, timeout_seconds: float = 30.0) -> bool:
+    """Ask the process that holds the directory to give up and clean up, wait until it has; True if there was one.
 
     Raises `BusyError` if it still holds it after `timeout_seconds`. Does nothing if no one holds it.
     """
@@ -61,6 +69,7 @@ def interrupt_holder(dir_: Path, timeout_seconds: float = 30.0) -> None:
         if time.monotonic() > deadline:
             raise BusyError(f"process {pid} still holds the sandbox in {dir_} after SIGTERM")
         time.sleep(0.05)
+    return signalled is not None
 
 
 def _open(path: Path) -> int:
@@ -78,7 +87,7 @@ def _is_same(handle: int, path: Path) -> bool:
 def _is_held(path: Path) -> bool:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -79,7 +79,7 @@ class Register:
             data = json.loads(cls.path_in(dir_).read_text(encoding="utf-8"))
             processes = [Record(**record) for record in data["processes"]]
             return cls(dir_, data["state"], processes, data["facts"])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, KeyError, TypeError):
             return cls(dir_, "failed")

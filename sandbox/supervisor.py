@@ -4,6 +4,7 @@
 the balancer; whatever ends `up` early takes everything down again. `down` also clears up after a crash.
 """
 
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from typing import Any
 
 from sandbox import lock, processes, tls
 from sandbox.components import COMPONENTS, Component, process_environment
-from sandbox.config import Config, ConfigError
+from sandbox.config import Config, ConfigError, default_dir
 from sandbox.health import wait_until
 from sandbox.ports import PortHold
 from sandbox.processes import Register
@@ -67,7 +68,7 @@ class ProcessStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`state` is `up`, `down` (nothing runs, nothing is recorded) or `broken`."""
+    """`state` is `up`, `down` (nothing runs, nothing is recorded), `busy` (just starting or stopping) or `broken`."""
 
     state: str
     config: Config | None
@@ -89,10 +90,14 @@ def up(dir_: Path, options: Options | None = None, progress: Progress = print) -
     if current.state == "up" and current.config is not None:
         progress(f"already up in {dir_}")
         return current.config
+    if current.state == "busy":
+        raise lock.BusyError(current.advice)
     register = Register.load(dir_)
     if processes.find_all(dir_, register.processes if register else ()):
-        reason = current.advice if current.state == "broken" else f"run `ops sandbox down --dir {dir_}` first"
+        reason = current.advice if current.state == "broken" else f"run {_command('down', dir_)} first"
         raise SandboxError(f"a sandbox in {dir_} is half dead: {reason}")
+    if dir_.exists() and not dir_.is_dir():
+        raise SandboxError(f"{dir_} is not a directory")
     if dir_.exists() and any(dir_.iterdir()) and register is None:
         raise SandboxError(f"{dir_} is not empty and holds no sandbox: choose another directory with --dir")
     dir_.mkdir(parents=True, exist_ok=True)
@@ -118,7 +123,7 @@ def down(dir_: Path, progress: Progress = print) -> None:
     A start in progress is told to give up first. Raises `SandboxError` if a process cannot be stopped.
     """
     dir_ = dir_.resolve()
-    lock.interrupt_holder(dir_)
+    called_off = lock.interrupt_holder(dir_)
     if dir_.is_dir():
         with lock.exclusive(dir_):
             register = Register.load(dir_)
@@ -129,15 +134,18 @@ def down(dir_: Path, progress: Progress = print) -> None:
             _remove_if_empty(dir_)
     else:
         stopped = _stop(dir_, None)
-    progress(f"down: {len(stopped)} processes stopped" if stopped else f"nothing was running in {dir_}")
+    nothing = "down: a start in progress was called off" if called_off else f"nothing was running in {dir_}"
+    progress(f"down: {len(stopped)} processes stopped" if stopped else nothing)
 
 
 def status(dir_: Path, components: Sequence[Component] = COMPONENTS) -> Status:
     """What runs in `dir_`; never raises because something does not."""
     dir_ = dir_.resolve()
+    busy = lock.busy(dir_)
+    start = f"start it with {_command('up', dir_)}"
     register = Register.load(dir_)
     if register is None:
-        return Status("down", None, (), {}, "start it with `ops sandbox up`")
+        return Status("busy", None, (), {}, busy) if busy else Status("down", None, (), {}, start)
     try:
         config = Config.load(dir_ / "config.json")
     except ConfigError:
@@ -152,14 +160,22 @@ def status(dir_: Path, components: Sequence[Component] = COMPONENTS) -> Status:
         alive = record.find() is not None
         healthy = alive and config is not None and component.is_ready(config)
         found.append(ProcessStatus(component.name, record.pid, alive, healthy, record.log))
+    if busy:
+        return Status("busy", config, tuple(found), register.facts, busy)
     if register.state == "ready" and all(process.healthy for process in found):
         return Status("up", config, tuple(found), register.facts)
     if not any(process.alive for process in found) and not processes.find_all(dir_, register.processes):
-        return Status("down", config, tuple(found), register.facts, "start it with `ops sandbox up`")
+        return Status("down", config, tuple(found), register.facts, start)
     missing = [process.name for process in found if not process.healthy]
     reason = f"{', '.join(missing)} not answering" if missing else f"its start is {register.state}"
-    advice = f"{reason}; run `ops sandbox down --dir {dir_}`, then `ops sandbox up`"
+    advice = f"{reason}; run {_command('down', dir_)}, then {_command('up', dir_)}"
     return Status("broken", config, tuple(found), register.facts, advice)
+
+
+def _command(verb: str, dir_: Path) -> str:
+    """The command for the sandbox in `dir_`, as its user would type it."""
+    option = "" if dir_ == default_dir().resolve() else f" --dir {shlex.quote(str(dir_))}"
+    return f"`ops sandbox {verb}{option}`"
 
 
 @contextmanager

@@ -124,8 +124,9 @@ def _approvals(context: Context) -> list[dict[str, Any]]:
 
 
 def _last(context: Context) -> dict[str, Any] | None:
-    ended = (record for record in context.session.ledger.history(5) if record.outcome)
-    record = next(ended, None)
+    # The last to end, not to start: others are refused while a release runs.
+    ended = [record for record in context.session.ledger.history(20) if record.outcome and record.ended_at]
+    record = max(ended, key=lambda record: record.ended_at or record.started_at, default=None)
     if record is None:
         return None
     told = record.as_dict()

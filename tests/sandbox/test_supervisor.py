@@ -16,6 +16,7 @@ from sandbox import processes
 from sandbox.components import Component
 from sandbox.config import Config, port_of
 from sandbox.health import wait_until
+from sandbox.lock import BusyError
 from sandbox.processes import Record, Register
 from sandbox.supervisor import Options, SandboxError, down, sandbox, status, up
 
@@ -152,6 +153,16 @@ def test_a_directory_with_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_a_file_is_no_place_for_a_sandbox(tmp_path: Path) -> None:
+    file = tmp_path / "thesis.txt"
+    file.write_text("years of work", encoding="utf-8")
+    assert look(file) == "down"
+    with pytest.raises(SandboxError, match="not a directory"):
+        up(file, options(), silent)
+    down(file, silent)
+    assert file.read_text(encoding="utf-8") == "years of work"
+
+
 def test_a_damaged_register_hides_nothing(directory: Path) -> None:
     up(directory, options(), silent)
     (directory / "processes.json").write_text("{", encoding="utf-8")
@@ -220,8 +231,20 @@ class TestInterrupted:
         assert leftovers(directory) == set()
         assert not directory.exists()
 
+    def test_a_second_up_waits_for_nothing_and_advises_no_down(
+        self, directory: Path, starting: subprocess.Popen[str]
+    ) -> None:
+        found = status(directory, options().components)
+        assert found.state == "busy"
+        assert "ops sandbox down" not in found.advice
+        with pytest.raises(BusyError, match=f"process {starting.pid} is starting"):
+            up(directory, options(), silent)
+        assert starting.poll() is None
+
     def test_down_while_starting(self, directory: Path, starting: subprocess.Popen[str]) -> None:
-        down(directory, silent)
+        said: list[str] = []
+        down(directory, said.append)
+        assert "called off" in said[-1]
         assert starting.wait(timeout=30) == 130
         assert leftovers(directory) == set()
         assert not directory.exists()

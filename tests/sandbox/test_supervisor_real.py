@@ -89,7 +89,7 @@ def test_env_prints_what_an_aws_client_needs(running: Config) -> None:
     lines = answer.stdout.splitlines()
     exported = dict(shlex.split(line)[1].split("=", 1) for line in lines if line.startswith("export "))
     assert answer.returncode == 0
-    assert exported == environment(running)
+    assert exported == environment(running) | {"OPS_SANDBOX_DIR": str(running.dir)}
     assert "unset AWS_PROFILE" in lines
 
 

@@ -83,7 +83,7 @@ def test_an_endpoint_that_nobody_serves_is_unreachable(ops: Ops, monkeypatch: py
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     ran = ops("status", "--json")
     assert (ran.code, ran.document["error"]) == (4, "EndpointConnectionError")
-    assert "ops sandbox up" in ran.err
+    assert "ops sandbox status" in ran.err
 
 
 def test_missing_credentials_are_told(ops: Ops, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

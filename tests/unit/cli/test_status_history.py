@@ -134,6 +134,17 @@ def test_history_is_newest_first_and_bounded(ops: Ops, ledger: Ledger) -> None:
     assert "because of three" in lines[1]
 
 
+def test_status_shows_what_ended_last_not_what_started_last(
+    ops: Ops, machine: Machine, ledger: Ledger, platform: Mapping[str, str]
+) -> None:
+    machine({"Done": succeed()})
+    first = record("first", "arn:first", started_at=AT)
+    ledger.open_record(first)
+    ended(ledger, "refused", 1, "REFUSED")
+    ledger.close_record(first.key, "SUCCEEDED", "green is live")
+    assert ops("status", "--json").document["last"]["execution_name"] == "first"
+
+
 def test_an_empty_history_says_so(ops: Ops, ledger: Ledger) -> None:
     assert "nothing has been released yet" in ops("history").out
     assert ops("history", "--json").document == []
