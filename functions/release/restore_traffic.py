@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         return _verdict(Outcome.FAIL, f"{live.image} is recorded as live", since, moved=False)
     balancer = Balancer(run.platform)
     if balancer.weights() == wanted:
-        return _verdict(Outcome.PASS, f"traffic is where it was: {wanted.as_dict()}", since, moved=False)
+        return _verdict(Outcome.PASS, f"traffic is where it was: {wanted.words}", since, moved=False)
     old = wanted.whole
     if old is not None and plan["from_image"]:
         healthy = balancer.targets(old).healthy
@@ -45,7 +45,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     run.intend(event, "restoring traffic", wanted.as_dict(), weights=wanted)
     confirmed = balancer.set_weights(wanted)
     run.ledger.update_record(run.record_key, "traffic restored", confirmed.as_dict(), weights=confirmed, intent=None)
-    return _verdict(Outcome.PASS, f"traffic is back where it was: {confirmed.as_dict()}", since, moved=True)
+    return _verdict(Outcome.PASS, f"traffic is back where it was: {confirmed.words}", since, moved=True)
 
 
 def _verdict(outcome: Outcome, reason: str, since: float, *, moved: bool) -> dict[str, Any]:

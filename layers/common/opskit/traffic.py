@@ -49,6 +49,11 @@ class Weights:
             return Colour.GREEN
         return None
 
+    @property
+    def words(self) -> str:
+        """For a person: `blue 90 / green 10`."""
+        return f"blue {self.blue} / green {self.green}"
+
     def as_dict(self) -> dict[str, int]:
         """`{"blue": …, "green": …}`, the form in which weights travel between steps and in records."""
         return {"blue": self.blue, "green": self.green}

@@ -94,7 +94,7 @@ class Balancer:
         `ValueError` if a weight is outside 0-999 or both are 0.
         """
         if not all(0 <= weights.of(colour) <= MAX_WEIGHT for colour in Colour):
-            raise ValueError(f"a listener's weights are 0 to {MAX_WEIGHT}, not {_shown(weights)}")
+            raise ValueError(f"a listener's weights are 0 to {MAX_WEIGHT}, not {weights.words}")
         if weights.blue == weights.green == 0:
             raise ValueError("weights of 0 for both colours would send live traffic nowhere")
         actions = self._default_actions()
@@ -198,8 +198,8 @@ class Balancer:
             if found == wanted and not _sticky(actions):
                 return found
         raise WeightsNotConfirmedError(
-            f"The listener {self._platform.listener_arn} accepted {_shown(wanted)} but still answered "
-            f"{_shown(found) if found else 'nothing'} after {READ_BACK_ATTEMPTS} reads. Something else may "
+            f"The listener {self._platform.listener_arn} accepted {wanted.words} but still answered "
+            f"{found.words if found else 'nothing'} after {READ_BACK_ATTEMPTS} reads. Something else may "
             "be writing to it; look at ModifyListener in CloudTrail before trying again."
         )
 
@@ -213,10 +213,6 @@ def _sticky(actions: "list[ActionOutputTypeDef]") -> bool:
 def _counted_as(state: str) -> str:
     # `unhealthy.draining` and `unavailable` (health checks off) must never count towards fitness.
     return state if state in _STATES else "unhealthy"
-
-
-def _shown(weights: Weights) -> str:
-    return f"blue {weights.blue} / green {weights.green}"
 
 
 def _missing(parameter: str, arn: str) -> PlatformContractError:

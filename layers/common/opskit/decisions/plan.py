@@ -90,7 +90,7 @@ def plan_release(request: dict[str, Any], observed: Observed) -> Plan:
     now_live = observed.weights.whole
     if now_live is None:
         return refuse(
-            f"traffic is split: {_words(observed.weights)}. Nothing was changed. "
+            f"traffic is split: {observed.weights.words}. Nothing was changed. "
             "Make it whole with `ops rollback`, then release again."
         )
     drift = _drift(observed, now_live)
@@ -153,10 +153,10 @@ def plan_rollback(observed: Observed) -> Plan:
             observed,
             Colour(live.colour),
             live.image,
-            f"traffic is {_words(observed.weights)}; all of it goes back to {live.colour}, the recorded live colour.",
+            f"traffic is {observed.weights.words}; all of it goes back to {live.colour}, the recorded live colour.",
         )
     if live.previous is None:
-        return refuse(f"{live.image} is the first recorded version, so there is nothing to go back to.")
+        return refuse(f"no version before {live.image} is on record, so there is nothing to go back to.")
     previous = live.previous
     return _rollback_plan(
         observed,
@@ -200,7 +200,7 @@ def _drift(observed: Observed, now_live: Colour) -> str | None:
     if live is None:
         return None
     if live.colour != now_live:
-        return f"traffic is {_words(observed.weights)}, but {live.colour} is recorded as live since {live.release}"
+        return f"traffic is {observed.weights.words}, but {live.colour} is recorded as live since {live.release}"
     running = observed.deployments[now_live]
     if running is None or running.image != live.image:
         found = running.image if running else "no Deployment"
@@ -225,10 +225,6 @@ def _warnings(observed: Observed, drift: str | None, firing: Sequence[str]) -> t
     if firing:
         warnings.append(f"alarms overridden: {', '.join(firing)}")
     return tuple(warnings)
-
-
-def _words(weights: Weights) -> str:
-    return f"blue {weights.blue} / green {weights.green}"
 
 
 def _alarm_words(alarms: Sequence[AlarmState]) -> str:
