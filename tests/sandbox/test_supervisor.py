@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -204,7 +205,11 @@ class TestInterrupted:
     @pytest.fixture
     def starting(self, directory: Path) -> Iterator[subprocess.Popen[str]]:
         process = subprocess.Popen(
-            [sys.executable, "-u", "-P", "-c", self.SCRIPT, str(directory)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-u", "-P", "-c", self.SCRIPT, str(directory)],
+            stdout=subprocess.PIPE,
+            text=True,
+            # A shell starts its background jobs with SIGINT ignored, and these tests may be run by one.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
         )
         try:
             assert "platform is ready" in process.stdout.readline()
