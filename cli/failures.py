@@ -22,7 +22,7 @@ def explain(error: Exception, session: "Session | None") -> Failure | None:
         return error
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to import, and --help needs none
 
-    from opskit.errors import OpsError  # noqa: PLC0415
+    from opskit.errors import OpsError  # noqa: PLC0415 - not needed for --help
 
     if isinstance(error, ClientError):
         return _of_answer(error, session)

@@ -58,5 +58,5 @@ app.add_typer(sandbox_app, name="sandbox")
 def main() -> None:
     """Entry point of the `ops` script."""
     # A reason may hold letters that the terminal's encoding has not: a command must not die of printing them.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIO in typeshed
     app()

@@ -50,7 +50,7 @@ def execute(
 def check(request: Mapping[str, Any], environment: str) -> None:
     """Refuse here what the state machine's first step would refuse; raises InvalidInputError."""
     from opskit.decisions.request import refuse_contradictions  # noqa: PLC0415 - not needed for --help
-    from opskit.schema import validate  # noqa: PLC0415
+    from opskit.schema import validate  # noqa: PLC0415 - not needed for --help
 
     refuse_contradictions(validate("release", dict(request)), environment)
 
