@@ -36,6 +36,18 @@ class Platform:
     release_alarms: tuple[str, ...]
     function_subnet_ids: tuple[str, ...]
     function_security_group_id: str
+    database_name: str
+    database_key_arn: str
+    cache_user: str
+    cache_key_arn: str
+    backup_bucket: str
+    backup_key_arn: str
+    cache_export_bucket: str
+    terraform_state_bucket: str
+    terraform_state_key: str
+    drill_subnet_group: str
+    drill_cache_subnet_group: str
+    drill_security_group_id: str
 
     @classmethod
     def load(cls, service: str, environment: str, client: "SSMClient | None" = None) -> Self:
@@ -90,6 +102,19 @@ _PREFIXES = {name: "arn:" for name in PARAMETERS if name.endswith("_arn")} | {"s
 def path_of(service: str, environment: str) -> str:
     """Where the contract's parameters live, with a slash at the end."""
     return f"/{service}/{environment}/platform/"
+
+
+def endpoint_parameter(service: str, environment: str, kind: str) -> str:
+    """The parameter that says where the service's `kind`, `database` or `cache`, is now: `host:port`.
+
+    The service reads it while it runs, so changing it is the cut-over. The platform creates it and then leaves it to
+    restores.
+    """
+    return f"/{service}/{environment}/endpoints/{kind}"
+
+
+# The authorities of the databases' certificates, an object in the backup bucket.
+DATABASE_AUTHORITIES = "trust/database.pem"
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -149,6 +149,18 @@ def platform(aws: None) -> Platform:
         release_alarms=(),
         function_subnet_ids=("subnet-1",),
         function_security_group_id="sg-1",
+        database_name="detections",
+        database_key_arn="arn:aws:kms:us-east-1:123456789012:key/database",
+        cache_user="none",
+        cache_key_arn="arn:aws:kms:us-east-1:123456789012:key/cache",
+        backup_bucket="detection-api-dev-backups",
+        backup_key_arn="arn:aws:kms:us-east-1:123456789012:key/backup",
+        cache_export_bucket="detection-api-dev-cache-exports",
+        terraform_state_bucket="detection-api-terraform-state",
+        terraform_state_key="dev/platform.tfstate",
+        drill_subnet_group="detection-api-dev-drill",
+        drill_cache_subnet_group="detection-api-dev-drill",
+        drill_security_group_id="sg-2",
     )
 
 

@@ -399,4 +399,4 @@ def test_a_crash_in_between_is_seen_by_the_next_call(dynamodb: "DynamoDBClient")
 
     with once(clients.client("dynamodb"), "after-call.dynamodb.PutItem", lose), pytest.raises(UnavailableError):
         call(body)
-    assert call(body) == {"owner": ARN, "fence": 1, "superseded": None}
+    assert call(body) == {"owner": ARN, "fence": 1, "superseded": None, "name": ""}

@@ -9,6 +9,7 @@ from opskit.clock import Clock
 from opskit.ledger.approvals import Approval, ApprovalError, Approvals, Decision
 from opskit.ledger.live import Live, LiveState, StaleRevisionError, Version
 from opskit.ledger.lock import Holder, Lock
+from opskit.ledger.operations import OperationRecord, Operations
 from opskit.ledger.records import Event, ReleaseRecord, Releases
 from opskit.ledger.table import Table
 
@@ -24,6 +25,7 @@ __all__ = [
     "Ledger",
     "Live",
     "Lock",
+    "OperationRecord",
     "ReleaseRecord",
     "StaleRevisionError",
     "Table",
@@ -31,7 +33,7 @@ __all__ = [
 ]
 
 
-class Ledger(LiveState, Releases, Approvals):
+class Ledger(LiveState, Releases, Operations, Approvals):
     """The ledger of one service in one environment. Reads are strongly consistent."""
 
     def __init__(

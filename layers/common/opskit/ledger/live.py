@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from opskit.clock import moment_of, timestamp
 from opskit.errors import LockLostError, OpsError
-from opskit.ledger.lock import LOCK, Lock, Locks
+from opskit.ledger.lock import Lock, Locks
 from opskit.ledger.records import Event, missing
 from opskit.ledger.table import Change, Write
 from opskit.traffic import Colour
@@ -106,7 +106,7 @@ class LiveState(Locks):
         """
         recorded = replace(live, revision=(expected_revision or 0) + 1)
         writes: list[Write | Change] = [
-            Write(LOCK, None, lock.condition()),
+            Write(lock.sk, None, lock.condition()),
             Write(LIVE, recorded.as_dict(), {"revision": expected_revision}),
         ]
         if record_key is not None and event is not None:

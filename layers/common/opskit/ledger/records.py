@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from opskit.clock import moment_of, timestamp
 from opskit.errors import LockLostError
-from opskit.ledger.lock import LOCK, Lock, Locks
+from opskit.ledger.lock import Lock, Locks
 from opskit.ledger.table import Change, Item, Write
 from opskit.traffic import Colour, Weights
 
@@ -155,7 +155,7 @@ class Releases(Locks):
         changes = {} if weights is None else {"intent": weights.as_dict()}
         failed = self._table.transact(
             [
-                Write(LOCK, None, lock.condition()),
+                Write(lock.sk, None, lock.condition()),
                 Change(key, {"sk": key}, changes, {"events": [entry.as_dict()]}),
             ]
         )
