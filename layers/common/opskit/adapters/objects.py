@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -12,6 +13,8 @@ from botocore.exceptions import ClientError
 from opskit import clients
 from opskit.clock import timestamp
 from opskit.errors import IntegrityError, NameTakenError, NotFoundError
+
+CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,33 @@ class Objects:
         if sha256 is not None and found != sha256:
             raise IntegrityError(f"{self._bucket}/{key} has SHA-256 {found}; {sha256} was recorded")
         return content
+
+    def download(self, key: str, path: Path) -> str:
+        """Write the content at `key` to the file `path`; its SHA-256 (hexadecimal). Raises NotFoundError."""
+        digest = hashlib.sha256()
+        try:
+            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+            with path.open("wb") as file:
+                for chunk in body.iter_chunks(CHUNK):
+                    digest.update(chunk)
+                    file.write(chunk)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                raise NotFoundError(f"there is no object {self._bucket}/{key}") from error
+            raise
+        return digest.hexdigest()
+
+    def fingerprint(self, key: str) -> str | None:
+        """The SHA-256 (hexadecimal) of the content at `key`, read piece by piece; None if there is none."""
+        digest = hashlib.sha256()
+        try:
+            for chunk in self._client.get_object(Bucket=self._bucket, Key=key)["Body"].iter_chunks(CHUNK):
+                digest.update(chunk)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                return None
+            raise
+        return digest.hexdigest()
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """Every object whose key begins with `prefix`, by key; one call for each 1,000."""
