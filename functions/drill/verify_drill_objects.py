@@ -8,7 +8,7 @@ from typing import Any
 
 from opskit.adapters.manifests import Manifests
 from opskit.adapters.objects import Objects
-from opskit.adapters.sqlite_files import OK, inspect_sqlite
+from opskit.adapters.sqlite_dump import inspect_dump
 from opskit.decisions.drill_outcome import component_result, failed_result
 from opskit.decisions.evidence import sha256
 from opskit.decisions.manifest import Component, Kind, Manifest
@@ -49,15 +49,14 @@ def _check_export(run: Run, part: Component) -> Check:
     """The cache's backup as a file, by which it could be loaded outside of ElastiCache."""
     objects = Objects(run.platform.cache_export_bucket)
     keys = [found.key for found in objects.list(str(part.id)) if found.key.endswith(".rdb")]
-    found = objects.fingerprint(keys[0]) if keys else None
-    return check_object(f"{part.kind} {part.resource}", part.sha256, found)
+    return check_object(f"{part.kind} {part.resource}", part.sha256, objects.stream(keys[0]).sha256 if keys else None)
 
 
 def _check_document(run: Run, part: Component) -> Iterator[Check]:
     """Cluster configuration and Terraform's state: JSON, of the recorded hash."""
-    name, objects = f"{part.kind} {part.resource}", Objects(run.platform.backup_bucket)
+    name = f"{part.kind} {part.resource}"
     try:
-        content = objects.get(str(part.id))
+        content = Objects(run.platform.backup_bucket).get(str(part.id))
     except NotFoundError:
         yield check_object(name, part.sha256, None)
         return
@@ -74,17 +73,17 @@ def _check_data(run: Run, part: Component) -> Iterator[Check]:
     with TemporaryDirectory() as directory:
         path = Path(directory) / "copy.db"
         try:
-            digest = Objects(run.platform.backup_bucket).download(str(part.id), path)
+            digest = Objects(run.platform.backup_bucket).stream(str(part.id), path).sha256
         except NotFoundError:
             yield check_object(name, part.sha256, None)
             return
         yield check_object(name, part.sha256, digest)
-        contents = inspect_sqlite(path)
-    if contents.integrity != OK:
-        yield Check(f"{name} is whole", Outcome.FAIL, contents.integrity)
+        dump = inspect_dump(path)
+    if dump.problem:
+        yield Check(f"{name} is whole", Outcome.FAIL, dump.problem)
         return
-    yield Check(f"{name} is whole", Outcome.PASS, contents.integrity)
-    recorded, found = part.counts.get("rows"), contents.total_rows
+    yield Check(f"{name} is whole", Outcome.PASS, "SQLite finds nothing wrong")
+    recorded, found = part.counts.get("rows"), sum(dump.rows.values())
     if recorded is None:
         yield Check(f"rows of {name}", Outcome.INCONCLUSIVE, f"{found} found; the manifest does not say how many")
     else:
