@@ -38,18 +38,25 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
 def _checks(run: Run, kind: Kind, manifest: Manifest) -> Iterator[Check]:
     for part in (part for part in manifest.components if part.kind is kind and part.id):
         if kind is Kind.CACHE:
-            yield _check_export(run, part)
+            yield from _check_exports(run, part)
         elif kind is Kind.DATA:
             yield from _check_data(run, part)
         elif kind is not Kind.DATABASE:
             yield from _check_document(run, part)
 
 
-def _check_export(run: Run, part: Component) -> Check:
-    """The cache's backup as a file, by which it could be loaded outside of ElastiCache."""
+def _check_exports(run: Run, part: Component) -> Iterator[Check]:
+    """The cache's backup as files, one for each shard, by which it could be loaded outside of ElastiCache."""
     objects = Objects(run.platform.cache_export_bucket)
-    keys = [found.key for found in objects.list(str(part.id)) if found.key.endswith(".rdb")]
-    return check_object(f"{part.kind} {part.resource}", part.sha256, objects.stream(keys[0]).sha256 if keys else None)
+    exports = part.contents.get("exports", ())
+    if not exports:
+        yield Check(f"{part.kind} {part.resource}", Outcome.INCONCLUSIVE, "the manifest names no export of it")
+    for export in exports:
+        try:
+            found = objects.stream(export["key"]).sha256
+        except NotFoundError:
+            found = None
+        yield check_object(f"{part.kind} {part.resource}, {export['key']}", export.get("sha256"), found)
 
 
 def _check_document(run: Run, part: Component) -> Iterator[Check]:
