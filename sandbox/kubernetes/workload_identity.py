@@ -69,7 +69,9 @@ class TokenIssuer:
         metadata, account = pod["metadata"], pod["spec"].get("serviceAccountName", "default")
         now = int(time.time())
         claims = {
-            "aud": [audience],
+            # Kubernetes writes a list of one, which the standard equates with this and the sandbox's STS does not.
+            # https://www.rfc-editor.org/rfc/rfc7519#section-4.1.3
+            "aud": audience,
             "exp": now + lifetime_seconds,
             "iat": now,
             "nbf": now,
