@@ -49,5 +49,12 @@ def _look(part: dict[str, Any], waited: float, limit: float) -> dict[str, Any]:
 
 
 def _refused(name: str, reason: str) -> dict[str, Any]:
-    nothing = {"status": None, "arn": None, "endpoint": None, "resource_id": None, "differences": [], "from_source": []}
+    nothing: dict[str, Any] = {
+        "status": None,
+        "arn": None,
+        "endpoint": None,
+        "resource_id": None,
+        "differences": [],
+        "from_source": [],
+    }
     return {"outcome": Outcome.FAIL.value, "reason": f"{name} could not be begun: {reason}", "name": name, **nothing}

@@ -62,7 +62,7 @@ def _restore(request: dict[str, Any], settings: dict[str, Any], run: Run) -> dic
         Identity(here.service, here.environment, run.execution.name, started_at, tags),
     )
     refused = bool(planned.refusals)
-    parts = {} if refused else {kind.value: part.as_dict(now) for kind, part in planned.parts.items()}
+    parts = {} if refused else {kind.value: part.as_dict(now, observed.hashes) for kind, part in planned.parts.items()}
     words = [f"{kind}: {part.reason}, into {part.copy.name}" for kind, part in planned.parts.items()]
     return {
         "decision": "REFUSE" if refused else "PROCEED",
@@ -102,7 +102,8 @@ def _observe(request: dict[str, Any], run: Run) -> Observed:
         existing[Kind.CACHE] = frozenset(one.name for one in caches.snapshots() if one.status in CACHE_SNAPSHOT.good)
         cache = cache_source(live_cache(caches.groups(), where), where, manifests)
     left = without_the_deleted(manifests, existing)
-    return Observed(database, cache, window, left, run.clock.now())
+    hashes = {manifest.key: manifest.sha256 for manifest in manifests}
+    return Observed(database, cache, window, left, run.clock.now(), hashes)
 
 
 def _undo(request: dict[str, Any], run: Run) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def _database(
         try:
             contents = replace(read_contents(session), heartbeat=heartbeat)
         except DatabaseError as error:
-            if error.code != QUERY_CANCELED:
+            if error.sqlstate != QUERY_CANCELED:
                 raise
             checks.append(Check("contents", Outcome.INCONCLUSIVE, f"not counted within {STATEMENT_SECONDS} s: {error}"))
     if contents is not None:
@@ -140,10 +140,10 @@ def _cache(run: Run, part: dict[str, Any], host: str, port: int) -> list[Check]:
 
 def _recorded(run: Run, part: dict[str, Any], kind: Kind) -> dict[str, Any]:
     """What the manifest says was in the source; nothing, if there is no manifest to compare with."""
-    key = part["manifest"]
-    if key is None:
+    recorded = part["manifest"]
+    if recorded is None:
         return {}
-    found = Manifests(run.platform.backup_bucket, run.ledger).read(key["key"], sha256=key["sha256"])
+    found = Manifests(run.platform.backup_bucket, run.ledger).read(recorded["key"], sha256=recorded["sha256"])
     component = found.component(kind, part["source"]["name"])
     return dict(component.contents) if component else {}
 

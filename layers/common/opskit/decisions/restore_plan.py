@@ -31,7 +31,7 @@ _PLACED = {
 class Observed:
     """What was found: the sources (None: not asked for), the database's log, the manifests, newest first.
 
-    `manifests` are without what has been deleted since (`without_the_deleted`).
+    `manifests` are without what has been deleted since (`without_the_deleted`), `hashes` their SHA-256 as recorded.
     """
 
     database: Sought[DatabaseConfiguration] | None
@@ -39,6 +39,7 @@ class Observed:
     window: RestoreWindow | None
     manifests: Sequence[Manifest]
     now: datetime
+    hashes: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +64,15 @@ class Part:
     manifest: Manifest | None
     exact: bool
 
-    def as_dict(self, now: datetime) -> dict[str, Any]:
-        """JSON-ready. `exact`: the data is that of the manifest; else it is of another moment."""
+    def as_dict(self, now: datetime, hashes: Mapping[str, str]) -> dict[str, Any]:
+        """JSON-ready. `exact`: the data is the manifest's; else of another moment. `hashes`: manifests' by key."""
         return {
             "source": self.source.as_dict(),
             "copy": self.copy.as_dict(),
             "reason": self.reason,
             "at": timestamp(self.at) if self.at else None,
             "lost_seconds": round((now - self.at).total_seconds()) if self.at else None,
-            "manifest": self.manifest.key if self.manifest else None,
+            "manifest": {"key": self.manifest.key, "sha256": hashes[self.manifest.key]} if self.manifest else None,
             "exact": self.exact,
         }
 
