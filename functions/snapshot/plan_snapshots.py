@@ -20,10 +20,16 @@ from opskit.decisions.live import live_cache, live_database
 from opskit.decisions.manifest import Component, Kind, Status
 from opskit.decisions.past_runs import PastRuns
 from opskit.decisions.retention import Circumstances, Policy, RetentionPlan, plan_retention, policy_fits
-from opskit.decisions.snapshot import Preflight, PreflightPlan, Quota, hour_of, judge_event, preflight
+from opskit.decisions.snapshot import Preflight, PreflightPlan, hour_of, judge_event, preflight
 from opskit.decisions.taking import Part, Phase
-from opskit.errors import IntegrityError, InvalidInputError, LockHeldError, ManifestError, NotFoundError
-from opskit.errors import PlatformContractError
+from opskit.errors import (
+    IntegrityError,
+    InvalidInputError,
+    LockHeldError,
+    ManifestError,
+    NotFoundError,
+    PlatformContractError,
+)
 from opskit.ledger import Lock, OperationRecord
 from opskit.protection import protected_names
 from opskit.schema import validate
@@ -95,7 +101,9 @@ def _lock(run: Run, purpose: str, lease_seconds: int) -> tuple[Lock | None, str]
         name = lock.superseded.owner.rpartition(":")[2]
         left = run.ledger.operation_of(WORKFLOW, name)
         if left and left.outcome is None:
-            run.ledger.close_operation(left.key, "ABORTED", f"it ended before its work did; {run.execution.name} goes on")
+            run.ledger.close_operation(
+                left.key, "ABORTED", f"it ended before its work did; {run.execution.name} goes on"
+            )
     return lock, ""
 
 
@@ -125,9 +133,7 @@ class _Found:
     remains: dict[str, tuple[str, ...]]
 
 
-def _plan(
-    run: Run, settings: dict[str, Any], request: dict[str, Any], scope: Scope, past: PastRuns
-) -> dict[str, Any]:
+def _plan(run: Run, settings: dict[str, Any], request: dict[str, Any], scope: Scope, past: PastRuns) -> dict[str, Any]:
     documents = documents_of(run.platform.backup_bucket, scope.hour, scope.run)
     found = _discover(run, request, scope, past, documents)
     quota = Databases().snapshot_quota()
@@ -167,9 +173,7 @@ def _plan(
     }
 
 
-def _discover(
-    run: Run, request: dict[str, Any], scope: Scope, past: PastRuns, documents: Handover
-) -> _Found:
+def _discover(run: Run, request: dict[str, Any], scope: Scope, past: PastRuns, documents: Handover) -> _Found:
     databases, caches, kinds = Databases(), Caches(), set(request["components"])
     instances, groups = databases.instances(), caches.groups() if Kind.CACHE in kinds else ()
     holdings, listed = _holdings(databases, past, documents, scope)
