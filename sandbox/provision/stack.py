@@ -26,6 +26,7 @@ SHORT_WAITS: Mapping[str, str] = {
     "DrillRestoreSeconds": "45",
     "DrillTeardownSeconds": "30",
     "DrillLeaseSeconds": "60",
+    "ObjectivesPeriodSeconds": "10",
     "Schedules": "DISABLED",
 }
 """Stack parameters in place of the template's defaults, in seconds; and nothing starts by itself."""
