@@ -23,7 +23,7 @@ SHORT_WAITS: Mapping[str, str] = {
     "LeaseSeconds": "30",
     "ApprovalSeconds": "60",
     "DrillPollSeconds": "1",
-    "DrillRestoreSeconds": "45",
+    "DrillRestoreSeconds": "30",
     "DrillTeardownSeconds": "30",
     "DrillLeaseSeconds": "60",
     "ObjectivesPeriodSeconds": "10",
