@@ -73,9 +73,14 @@ def _of_answer(error: Any, session: "Session | None") -> Failure:
             "there is no such execution; `ops history` lists the recorded ones",
         )
     if session is not None and code == "StateMachineDoesNotExist":
-        return unknown_environment(session, f"state machine {session.machine_name}")
+        # AWS's message: "State Machine Does Not Exist: 'arn:aws:states:…:stateMachine:<name>'"
+        named = re.search(r":stateMachine:([A-Za-z0-9_-]+)", text)
+        return unknown_environment(session, f"state machine {named[1] if named else ''}".rstrip())
     if session is not None and code == "ResourceNotFoundException":
         return unknown_environment(session, f"table {session.table_name}")
+    if session is not None and code == "NoSuchBucket":
+        bucket = error.response["Error"].get("BucketName", "")
+        return unknown_environment(session, f"bucket {bucket}".rstrip())
     return Failure(ExitCode.FAILED, code or "ClientError", f"{operation} failed: {code}: {text}")
 
 

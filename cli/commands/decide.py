@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.executions import describe, running
+from cli.executions import locate, running
 from cli.exits import ExitCode, Failure
 from cli.options import Context, command, not_empty
 from cli.output import facts, moment, short_image
+from cli.workflows import CHANGING
 
 if TYPE_CHECKING:
     from opskit.ledger import Approval
@@ -58,7 +59,7 @@ def reject(
 def pending(context: Context) -> "list[Approval]":
     """The questions of running executions that nobody has answered and that have not expired."""
     ledger = context.session.ledger
-    asked = (ledger.approval(arn.rpartition(":")[2]) for arn in running(context.session))
+    asked = (ledger.approval(arn.rpartition(":")[2]) for arn in running(context.session, CHANGING))
     now = datetime.now(UTC)
     return [a for a in asked if a is not None and a.decision is None and a.expires_at > now]
 
@@ -136,7 +137,7 @@ def _wake(context: Context, decided: "Approval", by: str, reason: str, *, repeat
         if repeated:
             context.output.say(f"{decided.execution_name} has had this answer before")
             return
-        execution = describe(context.session, decided.execution_name)
+        execution = locate(context.session, decided.execution_name)
         ended = "it is ending" if execution.running else f"it ended {execution.status}: {execution.reason}"
         raise Failure(
             ExitCode.REFUSED, "ApprovalExpired", f"{decided.execution_name} no longer waits; {ended}"

@@ -107,6 +107,7 @@ def _running(context: Context) -> list[dict[str, Any]]:
         found.append(
             {
                 "execution": execution.name,
+                "workflow": execution.workflow.value,
                 "operation": execution.operation,
                 "image": execution.input.get("image"),
                 "requested_by": execution.input.get("requested_by"),
