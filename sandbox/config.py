@@ -96,7 +96,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "engine_pace_seconds": _number,
     "database_port": _port,
     "database_archive_seconds": _positive,
-    "name_ttl_seconds": _number,
 }
 _OPTIONAL = frozenset(
     {
@@ -106,7 +105,6 @@ _OPTIONAL = frozenset(
         "engine_pace_seconds",
         "database_port",
         "database_archive_seconds",
-        "name_ttl_seconds",
     }
 )
 
@@ -140,11 +138,9 @@ class Config:
     engine_pace_seconds: float = 0.3
     """How long at least a database or cache stays in each status that it passes through."""
     database_port: int = 5432
-    """The port of every database that this sandbox provisions, and of the name in front of them."""
+    """The port of every database that this sandbox provisions."""
     database_archive_seconds: float = 1.0
     """How often a database's latest restorable time moves; every five minutes on AWS."""
-    name_ttl_seconds: float = 1.0
-    """The longest that a record of the private zone is remembered, whatever TTL it has."""
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -202,16 +198,6 @@ class Config:
     def name(self) -> str:
         """`<service>-<environment>`: the EKS cluster's name and the prefix of most other names."""
         return f"{self.service}-{self.environment}"
-
-    @property
-    def database_name(self) -> str:
-        """The name that the service knows its database by, a record in the private zone."""
-        return f"database.{self.zone}"
-
-    @property
-    def zone(self) -> str:
-        """The private DNS zone."""
-        return f"{self.service}.internal"
 
     @property
     def service_url(self) -> str:

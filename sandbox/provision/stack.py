@@ -22,8 +22,9 @@ SHORT_WAITS: Mapping[str, str] = {
     "DrainTimeoutSeconds": "20",
     "LeaseSeconds": "30",
     "ApprovalSeconds": "60",
+    "Schedules": "DISABLED",
 }
-"""Stack parameters in place of the template's defaults, in seconds."""
+"""Stack parameters in place of the template's defaults, in seconds; and nothing starts by itself."""
 
 _CONTRACT_PARAMETER = "AWS::SSM::Parameter::Value"
 

@@ -115,7 +115,7 @@ def test_what_is_not_a_valid_token_is_refused_and_the_log_says_why(
     databases: Databases, instance: dict[str, Any], holder: Holder
 ) -> None:
     good = holder.token(databases, instance, "heartbeat")
-    elsewhere = {"Endpoint": {**instance["Endpoint"], "Address": databases.config.database_name}}
+    elsewhere = {"Endpoint": {**instance["Endpoint"], "Address": "database.detection-api.internal"}}
     for user, password, why in (
         ("heartbeat", "a-password", "not an authentication token"),
         ("reader", good, "the token is for 'heartbeat'"),
