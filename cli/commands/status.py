@@ -150,7 +150,7 @@ def _show(console: "Console", told: dict[str, Any]) -> None:
     rows.append(("lock", _lock_words(told["lock"])))
     rows += [("running", _running_words(run)) for run in _list(told["running"], "running", rows)]
     rows += [
-        ("approval", f"{a['execution_name']} asks to release {short_image(a['image'])} ({a['digest']}) "
+        ("approval", f"{a['execution_name']} asks to release {short_image(a['subject'])} ({a['digest']}) "
          f"until {moment(a['expires_at'])}: ops approve | ops reject")
         for a in _list(told["approvals"], "approval", rows)
     ]  # fmt: skip

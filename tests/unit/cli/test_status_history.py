@@ -112,7 +112,7 @@ def test_status_never_shows_a_task_token(
     machine({"Ask": FOREVER})
     started(ops)
     until = datetime.now(UTC) + timedelta(hours=1)
-    ledger.request_approval("mine", "the-token", image=IMAGE, digest="sha256:" + "a" * 64, expires_at=until)
+    ledger.request_approval("mine", "the-token", subject=IMAGE, digest="sha256:" + "a" * 64, expires_at=until)
     for ran in (ops("status"), ops("status", "--json")):
         assert "sha256:" + "a" * 64 in ran.out
         assert "the-token" not in ran.out
