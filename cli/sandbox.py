@@ -130,7 +130,8 @@ def env(directory: Directory = None) -> None:
 def _provision(config: "Config", progress: "Progress") -> Mapping[str, Any]:
     from sandbox.provision import setup  # noqa: PLC0415
 
-    return setup(config, progress)
+    # Its engines too, and everything that starts by itself: this one is to look at, not to test with.
+    return setup(config, progress, engines=True, parameters={"Schedules": "ENABLED"})
 
 
 def _resolve(directory: Path | None) -> Path:

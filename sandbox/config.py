@@ -13,7 +13,15 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 # Services whose control plane is the platform plane; every other service lives on the automation plane.
 # The suffixes are those of https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
-PLATFORM_SERVICES = ("ELASTIC_LOAD_BALANCING_V2", "ECR", "EKS", "EC2", "RDS", "ELASTICACHE")
+PLATFORM_SERVICES = (
+    "ELASTIC_LOAD_BALANCING_V2",
+    "ECR",
+    "EKS",
+    "EC2",
+    "RDS",
+    "ELASTICACHE",
+    "RESOURCE_GROUPS_TAGGING_API",
+)
 
 
 class ConfigError(ValueError):

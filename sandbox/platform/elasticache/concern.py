@@ -130,6 +130,11 @@ class ElastiCache:
                 context[f"aws:ResourceTag/{key}"] = value
         return context
 
+    def tagged(self) -> list[tuple[str, dict[str, str]]]:
+        """ARN and tags of every group, node, snapshot and parameter group that has some."""
+        with self._state.lock:
+            return [(arn, dict(tags)) for arn, tags in self._state.tags.items()]
+
     def close(self) -> None:
         """End all servers."""
         self._nodes.end()

@@ -101,6 +101,12 @@ class Databases:
                 context[f"rds:{kind}-tag/{tag['Key']}"] = tag["Value"]
         return context
 
+    def tagged(self) -> list[tuple[str, dict[str, str]]]:
+        """ARN and tags of every instance and snapshot."""
+        with self.state.lock:
+            found: list[Instance | Snapshot] = [*self.state.instances.values(), *self.state.snapshots.values()]
+            return [(one.arn, {tag["Key"]: tag.get("Value", "") for tag in one.tags}) for one in found]
+
     def close(self) -> None:
         """Stop every engine."""
         self.state.close()
