@@ -93,6 +93,14 @@ def moment(value: datetime | str | None) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def size(count: int) -> str:
+    """`512 B`, `3.4 MiB`, `20 GiB`: an amount of data."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    power = min(max(count, 1).bit_length() - 1, 49) // 10
+    number = count / 1024**power
+    return f"{number:.0f} {units[power]}" if power == 0 or number >= 10 else f"{number:.1f} {units[power]}"
+
+
 def short_image(image: str | None) -> str:
     """An image without its registry host, its digest cut to twelve characters."""
     if not image:

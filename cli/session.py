@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from opskit.adapters.balancer import Balancer
     from opskit.adapters.objects import Objects
     from opskit.evidence import Evidence
+    from opskit.evidence_records import EvidenceRecords
     from opskit.ledger import Ledger
     from opskit.platform import Platform
 
@@ -209,6 +210,20 @@ class Session:
             self.service,
             self.environment,
             SystemClock(),
+            s3=self.client("s3"),
+            dynamodb=self.client("dynamodb"),
+        )
+
+    @cached_property
+    def evidence_records(self) -> "EvidenceRecords":
+        """The single records of that chain."""
+        from opskit.evidence_records import EvidenceRecords  # noqa: PLC0415
+
+        return EvidenceRecords(
+            self.evidence_bucket,
+            self.table_name,
+            self.service,
+            self.environment,
             s3=self.client("s3"),
             dynamodb=self.client("dynamodb"),
         )

@@ -23,7 +23,9 @@ RECORDED = (Workflow.SNAPSHOT, Workflow.RESTORE, Workflow.DRILL)
 # What holds the service's lock, and needs a repair when it is stopped.
 CHANGING = (Workflow.RELEASE, Workflow.RESTORE)
 
-_ARN = re.compile(rf"arn:[^:]+:states:[^:]+:[^:]+:(?:execution|stateMachine):[^:]+-(?P<workflow>{'|'.join(Workflow)})(?::|$)")
+_ARN = re.compile(
+    rf"arn:[^:]+:states:[^:]+:[^:]+:(?:execution|stateMachine):[^:]+-(?P<workflow>{'|'.join(Workflow)})(?::|$)"
+)
 _GENERATED = re.compile(r"(?P<operation>[a-z]+)-[0-9]{8}T[0-9]{6}-[0-9a-f]{8}")
 
 

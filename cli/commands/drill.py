@@ -49,9 +49,7 @@ def drill(
     ] = None,
     lifetime: Annotated[
         int | None,
-        typer.Option(
-            "--lifetime", metavar="SECONDS", help="Then the reaper removes whatever is left. [default: 7200]"
-        ),
+        typer.Option("--lifetime", metavar="SECONDS", help="Then the reaper removes whatever is left. [default: 7200]"),
     ] = None,
     reason: Reason = None,
     name: Name = None,
@@ -59,9 +57,10 @@ def drill(
     no_wait: NoWait = False,
     timeout: Patience = PATIENCE,
 ) -> ExitCode:
-    """Rehearse a restore beside production: restore, check the data, measure, tear down.
+    """Rehearse a restore beside production, and measure it.
 
-    Touches nothing that is not its own.
+    Restores copies, checks their data, measures recovery time and point, tears the copies down, leaves evidence.
+    Touches nothing that is not its own. The exit code is 0 only if the drill passed.
     """
     request: dict[str, Any] = {
         "environment": context.session.environment,
@@ -81,7 +80,7 @@ def drills(
     context: Context,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many.")] = 20,
 ) -> ExitCode:
-    """List the drills, newest first: outcome, recovery time and point, evidence."""
+    """List the drills and what they measured, newest first."""
     records = context.session.ledger.operations(Workflow.DRILL.value, limit)
     told = [drill_facts(record) for record in records]
     context.output.result(told, lambda console: _show(console, told))

@@ -135,6 +135,4 @@ def release(
         "reason": reason,
     }
     headline = f"release of {short_image(image)}, {request['strategy'] or Strategy.BLUE_GREEN.value}"
-    return execute(
-        context, Workflow.RELEASE, request, headline=headline, name=name, wait=not no_wait, timeout=timeout
-    )
+    return execute(context, Workflow.RELEASE, request, headline=headline, name=name, wait=not no_wait, timeout=timeout)

@@ -73,9 +73,7 @@ def restore(
     replace: Annotated[
         bool, typer.Option("--replace", help="Then let the service use what was restored. Needs --reason.")
     ] = False,
-    component: Annotated[
-        list[Component] | None, typer.Option("--component", help="Only this. [default: both]")
-    ] = None,
+    component: Annotated[list[Component] | None, typer.Option("--component", help="Only this. [default: both]")] = None,
     no_approval: Annotated[
         bool, typer.Option("--no-approval", help="With --replace: cut over without `ops approve`. For emergencies.")
     ] = False,
@@ -120,7 +118,7 @@ def restore(
     no_wait: NoWait = False,
     timeout: Patience = PATIENCE,
 ) -> ExitCode:
-    """Restore database and cache: the latest there is, a snapshot, or a moment.
+    """Bring back database and cache: the latest, a snapshot, a moment.
 
     Without --replace, what is restored stands beside production, isolated, and nothing else changes.
     """

@@ -53,10 +53,21 @@ def execute(
     wait: bool,
     timeout: float | None,
 ) -> ExitCode:
-    """Start `workflow` with `request`, without what is None in it; see it through if `wait`.
+    """`begin`, and see it through if `wait`."""
+    execution = begin(context, workflow, request, headline=headline, name=name)
+    if not wait and execution.running:
+        context.output.result(
+            execution.as_dict(),
+            lambda console: console.print(f"started; watch it with: ops watch {execution.name}"),
+        )
+        return ExitCode.SUCCESS
+    return see_through(context, execution.arn, timeout)
 
-    `headline`: what is begun, in words.
-    """
+
+def begin(
+    context: Context, workflow: Workflow, request: Mapping[str, Any], *, headline: str, name: str | None
+) -> Execution:
+    """Start `workflow` with `request`, without what is None in it. `headline`: what is begun, in words."""
     session, output = context.session, context.output
     asked = {key: value for key, value in request.items() if value is not None}
     check(workflow, asked, session.environment)
@@ -67,13 +78,7 @@ def execute(
     output.say(f"{headline}{dry} on {session.name}, execution {execution.name}", "bold")
     if not is_new:
         output.say(f"it was started before, at {moment(execution.started)}: this is the same one")
-    if not wait and execution.running:
-        output.result(
-            execution.as_dict(),
-            lambda console: console.print(f"started; watch it with: ops watch {execution.name}"),
-        )
-        return ExitCode.SUCCESS
-    return see_through(context, execution.arn, timeout)
+    return execution
 
 
 def check(workflow: Workflow, request: Mapping[str, Any], environment: str) -> None:
@@ -81,6 +86,8 @@ def check(workflow: Workflow, request: Mapping[str, Any], environment: str) -> N
     from opskit.decisions.request import refuse_contradictions  # noqa: PLC0415 - not needed for --help
     from opskit.schema import validate  # noqa: PLC0415 - not needed for --help
 
+    if workflow is Workflow.OBJECTIVES:  # takes no input
+        return
     valid = validate(workflow.value, dict(request))
     if workflow is Workflow.RELEASE:
         refuse_contradictions(valid, environment)
@@ -91,12 +98,14 @@ def see_through(context: Context, arn: str, timeout: float | None) -> ExitCode:
     try:
         execution = follow(context, arn, timeout)
     except Detached as detached:
-        return _leave(context, arn, ExitCode.TIMED_OUT if isinstance(detached, TimedOut) else ExitCode.INTERRUPTED)
+        return leave(context, arn, detached)
     context.output.result(execution.as_dict(), lambda console: tell(console, execution))
     return execution.exit_code
 
 
-def _leave(context: Context, arn: str, code: ExitCode) -> ExitCode:
+def leave(context: Context, arn: str, detached: Detached) -> ExitCode:
+    """Tell that the execution goes on while the command stops watching it."""
+    code = ExitCode.TIMED_OUT if isinstance(detached, TimedOut) else ExitCode.INTERRUPTED
     execution = describe(context.session, arn)
     why = "timed out waiting" if code is ExitCode.TIMED_OUT else "stopped watching"
     ways = f"watch it with: ops watch {execution.name}; stop it with: ops abort {execution.name}"

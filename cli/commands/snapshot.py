@@ -60,9 +60,7 @@ def snapshot(
         "reason": reason,
     }
     headline = f"snapshot of {', '.join(components) if components else 'all components'}"
-    return execute(
-        context, Workflow.SNAPSHOT, request, headline=headline, name=name, wait=not no_wait, timeout=timeout
-    )
+    return execute(context, Workflow.SNAPSHOT, request, headline=headline, name=name, wait=not no_wait, timeout=timeout)
 
 
 def _names(components: "list[Component] | None") -> list[str] | None:
