@@ -115,7 +115,8 @@ def not_empty(text: str | None) -> str | None:
 def _refuse_broken_text(given: Mapping[str, Any]) -> None:
     """Python takes bytes that are no UTF-8 from the command line as surrogates, which no service accepts."""
     for name, value in given.items():
-        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        texts = value if isinstance(value, list) else [value]
+        if any("\ud800" <= letter <= "\udfff" for text in texts if isinstance(text, str) for letter in text):
             raise Failure(ExitCode.USAGE, "UsageError", f"{name.replace('_', '-')} is not UTF-8 text")
 
 

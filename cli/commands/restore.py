@@ -38,8 +38,7 @@ def _placement(given: list[str]) -> dict[str, Any]:
 
 
 def _placement_or_none(given: list[str] | None) -> list[str] | None:
-    if given:
-        _placement(given)
+    _placement(given or [])
     return given
 
 
@@ -190,9 +189,14 @@ def _headline(request: Mapping[str, Any]) -> str:
     return f"restore of {of} {source}, {purpose}"
 
 
+def on_a_terminal() -> bool:
+    """Whether there is a person to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def _confirm(what: str) -> None:
     """Ask on a terminal; a script that says --no-approval means it."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not on_a_terminal():
         return
     if not typer.confirm(f"{what}. Go on?", default=False, err=True):
         raise Failure(ExitCode.USAGE, "NotConfirmed", "not confirmed: nothing was changed")
