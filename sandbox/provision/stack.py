@@ -23,7 +23,7 @@ SHORT_WAITS: Mapping[str, str] = {
     "LeaseSeconds": "30",
     "ApprovalSeconds": "60",
     "SnapshotPollSeconds": "1",
-    "SnapshotSourceWaitSeconds": "20",
+    "SnapshotSourceWaitSeconds": "8",
     "SnapshotTimeoutSeconds": "60",
     "SnapshotLeaseSeconds": "60",
     "ObjectivesPeriodSeconds": "10",
