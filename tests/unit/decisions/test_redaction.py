@@ -54,8 +54,22 @@ def test_what_the_cluster_fills_in_is_left_out_and_the_rest_stays() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    "DATABASE_PASSWORD password PASSPHRASE api_key apiKey AWS_SECRET_ACCESS_KEY GITHUB_TOKEN private-key DB_PWD "
-    "SENTRY_DSN BASIC_AUTH encryptionKey DB_CREDENTIALS ACCESS_KEY".split(),
+    [
+        "DATABASE_PASSWORD",
+        "password",
+        "PASSPHRASE",
+        "api_key",
+        "apiKey",
+        "AWS_SECRET_ACCESS_KEY",
+        "GITHUB_TOKEN",
+        "private-key",
+        "DB_PWD",
+        "SENTRY_DSN",
+        "BASIC_AUTH",
+        "encryptionKey",
+        "DB_CREDENTIALS",
+        "ACCESS_KEY",
+    ],
 )
 def test_a_secret_in_the_environment_is_redacted_and_counted(name: str) -> None:
     assert looks_secret(name)
@@ -67,8 +81,19 @@ def test_a_secret_in_the_environment_is_redacted_and_counted(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    "PASSWORD_FILE SECRET_NAME SECRET_ARN TOKEN_URL TOKEN_TTL_SECONDS AUTHOR MONKEY KEYS COMPASS BYPASSED "
-    "AUTHORITY".split(),
+    [
+        "PASSWORD_FILE",
+        "SECRET_NAME",
+        "SECRET_ARN",
+        "TOKEN_URL",
+        "TOKEN_TTL_SECONDS",
+        "AUTHOR",
+        "MONKEY",
+        "KEYS",
+        "COMPASS",
+        "BYPASSED",
+        "AUTHORITY",
+    ],
 )
 def test_what_only_points_at_a_secret_stays(name: str) -> None:
     assert not looks_secret(name)
