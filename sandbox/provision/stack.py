@@ -26,6 +26,10 @@ SHORT_WAITS: Mapping[str, str] = {
     "DrillRestoreSeconds": "30",
     "DrillTeardownSeconds": "30",
     "DrillLeaseSeconds": "60",
+    "SnapshotPollSeconds": "1",
+    "SnapshotSourceWaitSeconds": "8",
+    "SnapshotTimeoutSeconds": "60",
+    "SnapshotLeaseSeconds": "60",
     "ObjectivesPeriodSeconds": "10",
     "Schedules": "DISABLED",
 }
