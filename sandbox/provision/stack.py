@@ -22,6 +22,10 @@ SHORT_WAITS: Mapping[str, str] = {
     "DrainTimeoutSeconds": "20",
     "LeaseSeconds": "30",
     "ApprovalSeconds": "60",
+    "DrillPollSeconds": "1",
+    "DrillRestoreSeconds": "45",
+    "DrillTeardownSeconds": "30",
+    "DrillLeaseSeconds": "60",
     "ObjectivesPeriodSeconds": "10",
     "Schedules": "DISABLED",
 }
