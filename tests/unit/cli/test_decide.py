@@ -46,7 +46,7 @@ def ask(ops: Ops, machine: Machine, ledger: Ledger) -> Ask:
         sqs.delete_message(QueueUrl=queue, ReceiptHandle=messages[0]["ReceiptHandle"])
         token = messages[0]["Body"]
         until = datetime.now(UTC) + timedelta(seconds=seconds)
-        ledger.request_approval(name, token, image=IMAGE, digest=DIGEST, expires_at=until)
+        ledger.request_approval(name, token, subject=IMAGE, digest=DIGEST, expires_at=until)
         return token
 
     return start

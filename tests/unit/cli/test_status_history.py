@@ -8,7 +8,7 @@ import pytest
 from opskit.ledger import Ledger, Live, Version
 from opskit.traffic import Colour, Weights
 from tests.unit.cli.conftest import Machine, Ops
-from tests.unit.cli.given import FOREVER, REGION, record, shift, succeed
+from tests.unit.cli.given import ENDPOINTS, FOREVER, REGION, record, shift, succeed
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop@sha256:" + "a" * 64
 AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -41,6 +41,8 @@ def test_status_of_a_quiet_environment(ops: Ops, machine: Machine, ledger: Ledge
     }
     assert told["targets"]["green"]["total"] == 0
     assert (told["lock"], told["running"], told["approvals"], told["last"]) == (None, [], [], None)
+    assert told["endpoints"] == ENDPOINTS
+    assert (told["last_snapshot"], told["last_drill"], told["objectives"]) == (None, None, None)
     words = ops("status").out
     assert "blue 100 / green 0" in words
     assert "shop@sha256:aaaaaaaaaaaa" in words
@@ -112,7 +114,7 @@ def test_status_never_shows_a_task_token(
     machine({"Ask": FOREVER})
     started(ops)
     until = datetime.now(UTC) + timedelta(hours=1)
-    ledger.request_approval("mine", "the-token", image=IMAGE, digest="sha256:" + "a" * 64, expires_at=until)
+    ledger.request_approval("mine", "the-token", subject=IMAGE, digest="sha256:" + "a" * 64, expires_at=until)
     for ran in (ops("status"), ops("status", "--json")):
         assert "sha256:" + "a" * 64 in ran.out
         assert "the-token" not in ran.out
@@ -146,7 +148,7 @@ def test_status_shows_what_ended_last_not_what_started_last(
 
 
 def test_an_empty_history_says_so(ops: Ops, ledger: Ledger) -> None:
-    assert "nothing has been released yet" in ops("history").out
+    assert "nothing has been recorded yet" in ops("history").out
     assert ops("history", "--json").document == []
 
 

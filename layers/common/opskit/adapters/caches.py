@@ -60,6 +60,16 @@ class Caches:
         found = [CacheSnapshot.of(snapshot, tags.get(snapshot["ARN"], {})) for snapshot in described]
         return tuple(sorted(found, key=lambda snapshot: snapshot.name))
 
+    def snapshots_without_tags(self) -> dict[str, CacheSnapshot]:
+        """Every manual snapshot of the account and region, by name; one call for each 50."""
+        described = self._listed("describe_snapshots", "Snapshots", SNAPSHOT_PAGE, SnapshotSource="user")
+        return {snapshot.name: snapshot for snapshot in (CacheSnapshot.of(one, {}) for one in described)}
+
+    def statuses(self) -> dict[str, str]:
+        """The status of every replication group, by identifier; one call for each 100."""
+        groups = self._listed("describe_replication_groups", "ReplicationGroups", PAGE)
+        return {group["ReplicationGroupId"]: group.get("Status", "unknown") for group in groups}
+
     def snapshot(self, name: str) -> CacheSnapshot | None:
         """The snapshot `name` with its tags, or None."""
         try:

@@ -4,7 +4,7 @@ Descriptions carry their tags, so one paginated listing answers for a whole flee
 each snapshot. What is created gets a given name and tags, so that a call that is repeated finds what the first made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +39,13 @@ class Databases:
         found = [DatabaseState.of(described) for page in pages for described in page["DBInstances"]]
         return tuple(sorted(found, key=lambda state: state.identifier))
 
+    def statuses(self, identifiers: Iterable[str]) -> dict[str, str]:
+        """The status of each of these DB instances that is there; one call for each 100."""
+        return {
+            described["DBInstanceIdentifier"]: described.get("DBInstanceStatus", "unknown")
+            for described in self._filtered("describe_db_instances", "DBInstances", "db-instance-id", identifiers)
+        }
+
     def instance(self, identifier: str) -> DatabaseState | None:
         """The DB instance `identifier`, or None."""
         try:
@@ -60,6 +67,12 @@ class Databases:
         )
         found = [DatabaseSnapshot.of(described) for page in pages for described in page["DBSnapshots"]]
         return tuple(sorted(found, key=lambda snapshot: snapshot.name))
+
+    def snapshots_named(self, names: Iterable[str]) -> dict[str, DatabaseSnapshot]:
+        """Those of these snapshots that are there, with their tags, by name; one call for each 100."""
+        described = self._filtered("describe_db_snapshots", "DBSnapshots", "db-snapshot-id", names)
+        found = (DatabaseSnapshot.of(one) for one in described)
+        return {snapshot.name: snapshot for snapshot in found}
 
     def snapshot(self, name: str) -> DatabaseSnapshot | None:
         """The snapshot `name`, or None."""
@@ -178,6 +191,16 @@ class Databases:
             return False
         return True
 
+    def _filtered(self, operation: str, field: str, name: str, values: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+        # The filters take lists, of which RDS states no limit: as many values as a page has results.
+        # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBSnapshots.html
+        for chunk in _chunks(values):
+            pages = self._client.get_paginator(operation).paginate(
+                Filters=[{"Name": name, "Values": chunk}], PaginationConfig={"PageSize": PAGE}
+            )
+            for page in pages:
+                yield from page[field]
+
     def _restore(self, what: str, operation: str, **arguments: Any) -> DatabaseState:
         identifier = arguments.get("DBInstanceIdentifier") or arguments["TargetDBInstanceIdentifier"]
         try:
@@ -195,3 +218,8 @@ class Databases:
                 raise NameTakenError(f"There is a DB instance {identifier} already: {difference}.") from error
             return found
         return DatabaseState.of(made["DBInstance"])
+
+
+def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
+    ordered = sorted(values)
+    return (ordered[start : start + PAGE] for start in range(0, len(ordered), PAGE))
