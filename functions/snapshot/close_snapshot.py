@@ -6,7 +6,7 @@ from opskit.adapters.notifier import Notifier
 from opskit.ledger import Lock, OperationRecord
 from opskit.step import Run, step
 
-WORKFLOW = "snapshot"
+WORKFLOW = LOCK = "snapshot"
 # This many hours in a row without a 1 is what the alarm waits for.
 METRIC = "SnapshotComplete"
 
@@ -30,9 +30,9 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         at=run.execution.started_at,
     )
     run.ledger.close_operation(record.key, outcome, reason, facts=facts, evidence=evidence.key)
-    lock = (event["plan"] or {}).get("lock")
-    if lock:
-        run.ledger.release(Lock.from_dict(lock))
+    holder = run.ledger.holder(LOCK)
+    if holder and holder.owner == run.execution.id:  # a plan that failed has not told of the lock that it took
+        run.ledger.release(Lock(holder.owner, holder.fence, name=LOCK))
     if outcome != "DUPLICATE":
         run.metrics.add_metric(name=METRIC, unit="Count", value=int(outcome == "COMPLETE"))
     if outcome not in ("COMPLETE", "DUPLICATE"):

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from opskit.adapters.objects import Objects
+from opskit.adapters.objects import Objects, Streamed
 from opskit.adapters.sqlite_dump import inspect_dump
 from opskit.clock import moment_of
 from opskit.decisions.manifest import Component, Kind, Status, object_key
@@ -84,10 +84,18 @@ def _dump(run: Run, hour: datetime, age_seconds: float) -> Component:
         problem = dump.problem
         if not problem and read.metadata.get("sha256") != read.sha256:
             problem = f"its SHA-256 is {read.sha256}, but it was written as {read.metadata.get('sha256')}"
-        facts: dict[str, Any] = {"taken_at": read.modified_at, "bytes": read.bytes, "sha256": read.sha256}
+        facts: dict[str, Any] = {"taken_at": _dumped_at(read), "bytes": read.bytes, "sha256": read.sha256}
         facts["counts"] = {"tables": len(dump.rows), "rows": sum(dump.rows.values()), **dump.rows}
         if problem:
             return Component(Kind.DATA, name, Status.FAILED, f"{newest.key}: {problem}", **facts)
         key = object_key("application-data", hour, run.execution.name, f"/{name}")
         written = bucket.keep_file(key, path, read.sha256)
     return Component(Kind.DATA, name, Status.VERIFIED, None, id=written.key, **facts)
+
+
+def _dumped_at(read: Streamed) -> datetime:
+    """When the service made the dump, if it says so; it was stored somewhat later."""
+    try:
+        return min(moment_of(read.metadata["dumped-at"]), read.modified_at)
+    except (KeyError, ValueError):
+        return read.modified_at

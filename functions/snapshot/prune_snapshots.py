@@ -66,7 +66,7 @@ def _last(run: Run, documents: Handover, deleter: "_Deleter", event: dict[str, A
     outcomes: Outcomes = {}
     recorded = None
     if plan["request"]["prune"]:
-        databases, caches = _plans(run, documents, deleter.caches, event, parts, holdings)
+        databases, caches = _plans(run, documents, event, parts, holdings)
         recorded = documents.store("retention", canonical({"databases": _plain(databases), "caches": _plain(caches)}))
         key = OperationRecord.key_of("snapshot", run.execution.started_at, run.execution.name)
         counts = {"databases": len(databases.delete), "caches": len(caches.delete), "plan": recorded}
@@ -80,7 +80,7 @@ def _last(run: Run, documents: Handover, deleter: "_Deleter", event: dict[str, A
 
 
 def _plans(
-    run: Run, documents: Handover, caches: Caches, event: dict[str, Any], parts: list[Part], holdings: Holdings
+    run: Run, documents: Handover, event: dict[str, Any], parts: list[Part], holdings: Holdings
 ) -> tuple[RetentionPlan, RetentionPlan]:
     """What of the databases' snapshots is deleted, and what of the caches'."""
     plan, manifest, here, now = event["plan"], event["manifest"], run.settings, run.clock.now()
@@ -102,7 +102,7 @@ def _plans(
     policy = replace(policy, cap=max(policy.cap, 2 * len(sources)))
     groups = {part.resource for part in parts if part.kind is Kind.CACHE}
     groups |= {one["resource"] for one in fixed if one["kind"] == Kind.CACHE and one["id"]}
-    held = held_caches(caches.snapshots(), here.service, here.environment) if groups else ()
+    held = held_caches(Caches().snapshots(), here.service, here.environment) if groups else ()
     return (
         plan_retention(holdings.held, policy, forbidding(sources), now=now),
         plan_retention(held, CACHE_POLICY, forbidding(groups), now=now),
@@ -119,7 +119,7 @@ def _taken(parts: Iterable[Part], hour: datetime) -> list[Held]:
 
 
 def _plain(plan: RetentionPlan) -> dict[str, Any]:
-    """The plan for the record; of a fleet only those that are kept against the policy, for they are tens of thousands."""
+    """The plan for the record; of a fleet only how many are kept, for they are tens of thousands."""
     described = plan.as_dict()
     return described | {"keep": described["keep"] if len(plan.keep) <= FEW else len(plan.keep)}
 

@@ -30,6 +30,10 @@ SHORT_WAITS: Mapping[str, str] = {
     "DrillRestoreSeconds": "45",
     "DrillTeardownSeconds": "30",
     "DrillLeaseSeconds": "60",
+    "SnapshotPollSeconds": "1",
+    "SnapshotSourceWaitSeconds": "20",
+    "SnapshotTimeoutSeconds": "60",
+    "SnapshotLeaseSeconds": "60",
     "ObjectivesPeriodSeconds": "10",
     "Schedules": "DISABLED",
 }

@@ -30,11 +30,10 @@ def inspect_state(content: bytes) -> StateFile:
         found = data.get("version") if isinstance(data, dict) else type(data).__name__
         return StateFile(f"it is not a state of version {VERSION}, but {found!r}")
     serial, lineage, resources = data.get("serial"), data.get("lineage"), data.get("resources")
-    there = {
-        "serial": isinstance(serial, int) and not isinstance(serial, bool) and serial >= 0,
-        "lineage": isinstance(lineage, str) and bool(lineage),
-        "list of resources": isinstance(resources, list),
-    }
-    if missing := [name for name, found in there.items() if not found]:
-        return StateFile(f"it has no {', no '.join(missing)}")
+    if not isinstance(serial, int) or serial < 0:
+        return StateFile("it has no serial")
+    if not isinstance(lineage, str) or not lineage:
+        return StateFile("it has no lineage")
+    if not isinstance(resources, list):
+        return StateFile("it has no list of resources")
     return StateFile(None, lineage, {"serial": serial, "resources": len(resources)})
