@@ -27,7 +27,7 @@ SHORT_WAITS: Mapping[str, str] = {
     "RestoreServicePollSeconds": "1",
     "RestoreServiceTimeoutSeconds": "25",
     "DrillPollSeconds": "1",
-    "DrillRestoreSeconds": "45",
+    "DrillRestoreSeconds": "30",
     "DrillTeardownSeconds": "30",
     "DrillLeaseSeconds": "60",
     "SnapshotPollSeconds": "1",

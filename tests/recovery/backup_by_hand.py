@@ -52,7 +52,7 @@ def record(operator: Operator, manifest: Manifest, started: datetime) -> None:
     """Write the manifest, and the record of the run with its hash."""
     objects = Objects(operator.platform.backup_bucket, operator.clients["s3"])
     Manifests(operator.platform.backup_bucket, operator.ledger, objects).write(manifest)
-    run = OperationRecord(workflow="snapshot", execution_id=manifest.run, execution_name=manifest.run, started_at=started)
+    run = OperationRecord("snapshot", manifest.run, manifest.run, started)
     operator.ledger.open_operation(run)
     written = {"key": manifest.key, "sha256": manifest.sha256, "complete": manifest.complete}
     operator.ledger.close_operation(run.key, "COMPLETE", "by hand", facts={"manifest": written})
