@@ -92,7 +92,13 @@ def _at(endpoints: Endpoints, name: str, states: Iterable[Any]) -> Live:
     if state is None:
         raise PlatformContractError(f"nothing that is there has the service's endpoint {endpoint.text}")
     tls = getattr(state.configuration, "transit_encryption", True)
-    return {"identifier": state.identifier, "host": endpoint.host, "port": endpoint.port, "tls": tls}
+    return {
+        "identifier": state.identifier,
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "tls": tls,
+        "source": remembered(state, endpoint.text),
+    }
 
 
 def _live(
