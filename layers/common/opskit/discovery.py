@@ -20,6 +20,7 @@ from opskit.decisions.holdings import Holdings, database_holdings, failed_remain
 from opskit.decisions.live import live_cache, live_database
 from opskit.decisions.manifest import Component, Kind, Status
 from opskit.decisions.past_runs import PastRuns
+from opskit.decisions.restore_source import remembered
 from opskit.decisions.taking import Part
 from opskit.errors import IntegrityError, ManifestError, NotFoundError, PlatformContractError
 
