@@ -22,6 +22,10 @@ SHORT_WAITS: Mapping[str, str] = {
     "DrainTimeoutSeconds": "20",
     "LeaseSeconds": "30",
     "ApprovalSeconds": "60",
+    "SnapshotPollSeconds": "1",
+    "SnapshotSourceWaitSeconds": "20",
+    "SnapshotTimeoutSeconds": "60",
+    "SnapshotLeaseSeconds": "60",
     "ObjectivesPeriodSeconds": "10",
     "Schedules": "DISABLED",
 }
