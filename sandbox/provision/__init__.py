@@ -83,7 +83,7 @@ def _first_version(clients: Clients, balancing: Balancer, engines: "Future[dict[
     """Start the service once its neighbours are there, if there are to be any."""
     if engines is not None:
         engines.result()
-    return workload.start(clients, balancing)
+    return workload.start(clients, balancing, engines=engines is not None)
 
 
 def _of_release(clients: Clients, net: network.Network, balancing: Balancer) -> dict[str, str]:

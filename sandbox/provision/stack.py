@@ -22,6 +22,11 @@ SHORT_WAITS: Mapping[str, str] = {
     "DrainTimeoutSeconds": "20",
     "LeaseSeconds": "30",
     "ApprovalSeconds": "60",
+    "DrillPollSeconds": "1",
+    "DrillRestoreSeconds": "45",
+    "DrillTeardownSeconds": "30",
+    "DrillLeaseSeconds": "60",
+    "ObjectivesPeriodSeconds": "10",
     "Schedules": "DISABLED",
 }
 """Stack parameters in place of the template's defaults, in seconds; and nothing starts by itself."""

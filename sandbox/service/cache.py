@@ -136,7 +136,7 @@ class Cache:
 
             tls: dict[str, Any] = {"ssl_ca_certs": self._settings.cache_ca} if self._settings.cache_ca else {}
             self._client = redis.asyncio.Redis.from_url(
-                url if "://" in url else f"redis://{url}",
+                url,
                 password=self._settings.cache_token or None,
                 socket_timeout=TIMEOUT_SECONDS,
                 socket_connect_timeout=TIMEOUT_SECONDS,

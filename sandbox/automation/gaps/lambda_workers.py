@@ -31,6 +31,7 @@ from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
 from sandbox.automation import worker as worker_script
+from sandbox.automation.gaps import embedded_metrics
 from sandbox.automation.patching import replace
 
 INIT_SECONDS = 60.0
@@ -241,6 +242,7 @@ def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]
         answer = worker.run(event, request_id, lambda_svc._xray_trace_id_for_invocation(config))
     finally:
         lambda_runtime.release_worker(worker)
+    embedded_metrics.publish(answer["log"])
     if "error" in answer:
         return {"body": answer["error"], "error": True, "log": answer["log"]}
     return {"body": answer["result"], "log": answer["log"]}

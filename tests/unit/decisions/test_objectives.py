@@ -17,7 +17,7 @@ def ago(seconds: float) -> Reading:
 
 
 GOOD = Observed(
-    restorable=ago(299.9),
+    restorable=ago(599.9),
     heartbeat=ago(60),
     cache_snapshot=ago(7000),
     manifest=ago(3600),
@@ -57,7 +57,7 @@ def test_all_hold() -> None:
 
 
 READINGS = [
-    ("restorable", "restorable_lag", 300),
+    ("restorable", "restorable_lag", 600),
     ("heartbeat", "heartbeat_age", 180),
     ("cache_snapshot", "cache_snapshot_age", 10800),
     ("manifest", "manifest_age", 9000),

@@ -5,6 +5,7 @@ its own, and this sees one of them.
 """
 
 import secrets
+import ssl
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -91,6 +92,8 @@ def open_cache(
     except redis.AuthenticationError as error:
         raise CacheLoginError(f"{where} did not let {user or 'the default user'} in: {error}") from error
     except (redis.BusyLoadingError, redis.ConnectionError, redis.TimeoutError, OSError) as error:
+        if isinstance(error.__context__, ssl.SSLCertVerificationError):
+            raise CacheError(f"{where}: the server's certificate is not to be trusted: {error}") from error
         raise UnavailableError(f"{where}: {error}") from error
     except redis.RedisError as error:
         # An open cache that is told a password, or a closed one that is not, answers with an error like any other.

@@ -1,4 +1,4 @@
-"""Objects in an S3 bucket: written once, with their checksum, and read back with it."""
+"""Objects in an S3 bucket: written with their checksum, once unless told otherwise, and read back with it."""
 
 import base64
 import hashlib
@@ -89,6 +89,18 @@ class Objects:
                 size += len(chunk)
                 target.write(chunk)
         return Streamed(size, digest.hexdigest(), dict(answer.get("Metadata", {})), answer["LastModified"])
+
+    def replace(self, key: str, content: bytes, *, content_type: str = "application/octet-stream") -> Written:
+        """Write `content` at `key`, whatever is there; a bucket with versions keeps that."""
+        digest = hashlib.sha256(content)
+        answer = self._client.put_object(
+            Bucket=self._bucket,
+            Key=key,
+            Body=content,
+            ContentType=content_type,
+            ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
+        )
+        return Written(key, len(content), digest.hexdigest(), answer.get("VersionId"))
 
     def get(self, key: str, *, sha256: str | None = None) -> bytes:
         """The content at `key`. Raises NotFoundError if there is none, IntegrityError if its hash is not `sha256`."""
