@@ -132,7 +132,7 @@ def _drill(console: "Console", plan: Plan) -> None:
         )
     rest = [kind for kind in plan.get("components") or () if kind not in names]
     _list(console, "read and checked", rest)
-    _list(console, "torn down", names.values())
+    _list(console, "torn down", (f"{kind} {name}" for kind, name in names.items()))
 
 
 # What costs, or decides who can reach the copy.

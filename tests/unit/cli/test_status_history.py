@@ -237,7 +237,7 @@ def test_an_operation_in_detail(ops: Ops, ledger: Ledger, machine: Machine) -> N
     assert ran.code == 0
     for words in (
         "abcdef012345",
-        "rto seconds",
+        "rto_seconds",
         "61.5",
         "because of dri",
         "evidence/dri.json",
