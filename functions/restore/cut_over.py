@@ -15,7 +15,7 @@ from opskit.step import Run, step
 
 @step
 def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
-    """Announce the swaps under the lock, make each, read it back, record it; return them with the moment (`at`).
+    """Announce the swaps under the lock, make each, read it back, record it; return them with `began_at` and `at`.
 
     Safe to repeat: a swap that was made already changes nothing.
 
@@ -25,6 +25,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
             endpoint meanwhile. Nothing was changed, or `swap_back` will find what was.
         EndpointNotConfirmedError: a parameter did not read back what was written.
     """
+    began_at = timestamp(run.clock.now())
     swaps, approval = swaps_of(event["swaps"]), event["approval"]
     if event["request"]["approval"] and (approval or {}).get("digest") != digest_of(swaps):
         raise DriftError("what was approved is not what would be cut over, so nothing is")
@@ -38,7 +39,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         _swap(swap, endpoints, run, lock, event["settings"]["lease_seconds"])
     at = timestamp(run.clock.now())
     run.ledger.note(run.operation_key, "cut over", {"at": at})
-    return {"at": at, "swaps": facts["swaps"]}
+    return {"began_at": began_at, "at": at, "swaps": facts["swaps"]}
 
 
 def _swap(swap: Swap, endpoints: Endpoints, run: Run, lock: Lock, lease_seconds: int) -> None:

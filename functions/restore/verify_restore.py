@@ -22,6 +22,8 @@ from opskit.verdict import Outcome
 READER, WRITER = "ops_reader", "ops_heartbeat"
 # Data of a new instance comes from S3 when it is first read.
 STATEMENT_SECONDS = 240
+# Longer than this function may run.
+LEASE_SECONDS = 900
 # A statement that took longer: https://www.postgresql.org/docs/current/errcodes-appendix.html
 QUERY_CANCELED = "57014"
 HEARTBEAT_SEEN = "heartbeat of the copy"
@@ -37,7 +39,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     """
     plan, looks, begun = event["plan"], event["looks"], event["begun"]
     if begun["lock"]:
-        run.hold({"lock": begun["lock"], "settings": event["settings"]})
+        run.hold({"lock": begun["lock"]}, lease_seconds=LEASE_SECONDS)
     checks: list[Check] = []
     lost = judge_recovery_point(None, None, target_seconds=event["settings"]["recovery_point_seconds"])
     heartbeat: datetime | None = None

@@ -7,15 +7,17 @@ from botocore.exceptions import ClientError
 
 from opskit.platform import Platform
 from sandbox import images
+from sandbox.config import Config
 from sandbox.health import answers, wait_until
-from sandbox.kubernetes import manifests
+from sandbox.kubernetes import jobs, manifests
 from sandbox.kubernetes.client import administrator
 from sandbox.provision import service_role
 from sandbox.provision.balancer import Balancer
 from sandbox.provision.clients import Clients
 
 NAMESPACE = SERVICE_ACCOUNT = "detection-api"
-"""As the manifests have it."""
+QUEUE_DUMP = "queue-dump"
+"""As the manifests have them."""
 
 FIRST_VERSION = "1.0.0"
 IMAGES = {
@@ -59,6 +61,14 @@ def start(clients: Clients, balancer: Balancer, *, engines: bool = False) -> dic
         while_waiting=lambda: time.sleep(0.1),
     )
     return digests
+
+
+def dump_queue(config: Config) -> dict[str, Any]:
+    """Dump the write queue now rather than when its schedule says so; returns the Job, which is complete.
+
+    Raises `jobs.JobFailedError`.
+    """
+    return jobs.run_now(administrator(config), QUEUE_DUMP, namespace=NAMESPACE)
 
 
 def _stores(clients: Clients) -> manifests.Stores:
