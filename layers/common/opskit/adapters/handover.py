@@ -11,7 +11,7 @@ from opskit.adapters.objects import Objects
 from opskit.decisions.evidence import canonical, sha256
 
 # Several of them travel together.
-MOST_INLINE_BYTES = 24_000
+MOST_INLINE_BYTES = 12_000
 
 
 class Handover:

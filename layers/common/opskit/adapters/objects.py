@@ -72,11 +72,19 @@ class Objects:
         digest = hashlib.sha256(content).hexdigest()
         return Written(key, len(content), digest, self._put(key, content, digest, content_type))
 
-    def put_file(self, key: str, path: Path, sha256: str) -> Written:
-        """Like `put`, with the content of the file `path`, whose hash is `sha256`; in one request, so up to 5 GB."""
-        with path.open("rb") as body:
-            version = self._put(key, body, sha256, "application/octet-stream")
-        return Written(key, path.stat().st_size, sha256, version)
+    def keep(self, key: str, content: bytes, *, content_type: str = "application/octet-stream") -> Written:
+        """Like `put`; but if there is other content at `key`, as after an attempt that was repeated, beside it."""
+        try:
+            return self.put(key, content, content_type=content_type)
+        except NameTakenError:
+            return self.put(_beside(key, hashlib.sha256(content).hexdigest()), content, content_type=content_type)
+
+    def keep_file(self, key: str, path: Path, sha256: str) -> Written:
+        """Like `keep`, with the content of the file `path`, whose hash is `sha256`; in one request, so up to 5 GB."""
+        try:
+            return self._put_file(key, path, sha256)
+        except NameTakenError:
+            return self._put_file(_beside(key, sha256), path, sha256)
 
     def stream(self, key: str, path: Path | None = None) -> Streamed:
         """Read the object through, into the file `path` if given; in constant memory. Raises NotFoundError."""
@@ -118,6 +126,11 @@ class Objects:
             for found in page.get("Contents", []):
                 yield StoredObject(found["Key"], found["Size"], found["LastModified"])
 
+    def _put_file(self, key: str, path: Path, sha256: str) -> Written:
+        with path.open("rb") as body:
+            version = self._put(key, body, sha256, "application/octet-stream")
+        return Written(key, path.stat().st_size, sha256, version)
+
     def _put(self, key: str, body: Any, sha256: str, content_type: str) -> str | None:
         try:
             answer = self._client.put_object(
@@ -137,6 +150,11 @@ class Objects:
             return None
         version: str | None = answer.get("VersionId")
         return version
+
+
+def _beside(key: str, sha256: str) -> str:
+    stem, dot, ending = key.rpartition(".")
+    return f"{stem}-{sha256[:12]}{dot}{ending}" if dot else f"{key}-{sha256[:12]}"
 
 
 @contextmanager

@@ -94,3 +94,12 @@ def test_a_list_goes_on_over_pages(s3: Any) -> None:
         stub.add_response("list_objects_v2", first | {"NextContinuationToken": "more"})
         stub.add_response("list_objects_v2", {"Contents": [{"Key": "b", "Size": 2, "LastModified": NOW}]})
         assert list(Objects(BUCKET, client).list("")) == [StoredObject("a", 1, NOW), StoredObject("b", 2, NOW)]
+
+
+def test_an_object_that_is_replaced_keeps_its_versions(s3: Any) -> None:
+    objects = Objects(BUCKET, s3)
+    first = objects.replace("latest.json", b"{}", content_type="application/json")
+    second = objects.replace("latest.json", b"[]", content_type="application/json")
+    assert objects.get("latest.json", sha256=second.sha256) == b"[]"
+    assert first.version != second.version
+    assert s3.get_object(Bucket=BUCKET, Key="latest.json", VersionId=first.version)["Body"].read() == b"{}"
