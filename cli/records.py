@@ -62,7 +62,7 @@ def facts_of(record: "Record") -> list[tuple[str, Any]]:
     """All that is known of it but its events."""
     told = record.as_dict()
     if is_operation(record):
-        about = [(name.replace("_", " "), value) for name, value in record.facts.items()]
+        about = list(record.facts.items())
     else:
         about = [
             ("strategy", told["strategy"]),
