@@ -19,7 +19,9 @@ from opskit.adapters.manifests import Manifests
 from opskit.adapters.objects import Objects
 from opskit.adapters.sql import connect
 from opskit.decisions.contents import CacheContents, DatabaseContents
+from opskit.decisions.live import live_cache
 from opskit.decisions.manifest import Component, Kind, Manifest, Status
+from opskit.decisions.restore_source import remembered
 from opskit.decisions.snapshot import snapshot_tags
 from opskit.ledger import OperationRecord
 from sandbox.operator import Operator
@@ -76,6 +78,9 @@ def contents_of(operator: Operator, endpoint: str) -> DatabaseContents:
 def _database(operator: Operator, run: str, at: datetime) -> Component:
     databases = Databases(operator.clients["rds"])
     identifier = operator.database()["DBInstanceIdentifier"]
+    endpoint = operator.endpoint("database")
+    source = databases.instance(identifier)
+    assert source is not None
     name = f"{operator.config.name}-{run}"
     before = contents_of(operator, operator.endpoint("database"))
     here = operator.config
@@ -91,13 +96,16 @@ def _database(operator: Operator, run: str, at: datetime) -> Component:
         status=Status.VERIFIED,
         id=name,
         taken_at=found.taken_at,
-        contents={"before": before.as_dict(), "after": after.as_dict()},
+        contents={"before": before.as_dict(), "after": after.as_dict()} | remembered(source, endpoint),
     )
 
 
 def _cache(operator: Operator, run: str, at: datetime) -> Component:
     caches = Caches(operator.clients["elasticache"], operator.clients["resourcegroupstaggingapi"])
-    here, group = operator.config, operator.config.name
+    here, endpoint = operator.config, operator.endpoint("cache")
+    source = live_cache(caches.groups(), endpoint)
+    assert source is not None
+    group = source.identifier
     with operator.cache() as client:
         contents: CacheContents = read_cache_contents(client)
     name = f"{here.name}-{run}"
@@ -120,7 +128,8 @@ def _cache(operator: Operator, run: str, at: datetime) -> Component:
         id=name,
         taken_at=found.taken_at,
         sha256=digest,
-        contents={"before": contents.as_dict(), "exports": [{"key": keys[0], "sha256": digest}]},
+        contents={"before": contents.as_dict(), "exports": [{"key": keys[0], "sha256": digest}]}
+        | remembered(source, endpoint),
     )
 
 
