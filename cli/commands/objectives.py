@@ -73,12 +73,16 @@ def last_report(context: Context) -> dict[str, Any] | None:
     try:
         report = json.loads(content)
         judged_at = moment_of(report["judged_at"])
-        told = {"overall": dict(report["overall"]), "objectives": dict(report["objectives"])}
+        outcome, reason, judged = str(report["outcome"]), str(report["reason"]), dict(report["objectives"])
     except (KeyError, TypeError, ValueError) as error:
         problem = f"{REPORT} is not a report: {type(error).__name__}: {error}; ops objectives --now writes a new one"
         raise Failure(ExitCode.FAILED, "ReportMalformed", problem) from None
     age = datetime.now(UTC) - judged_at
-    return told | {
+    return {
+        **report,
+        "outcome": outcome,
+        "reason": reason,
+        "objectives": judged,
         "judged_at": judged_at,
         "age_seconds": round(age.total_seconds(), 1),
         "stale": age > STALE,
@@ -87,9 +91,9 @@ def last_report(context: Context) -> dict[str, Any] | None:
 
 def verdict_code(report: dict[str, Any]) -> ExitCode:
     """What a report exits with."""
-    if report["overall"]["outcome"] == "FAIL":
+    if report["outcome"] == "FAIL":
         return ExitCode.FAILED
-    if report["overall"]["outcome"] != "PASS" or report["stale"]:
+    if report["outcome"] != "PASS" or report["stale"]:
         return ExitCode.INCONCLUSIVE
     return ExitCode.SUCCESS
 
@@ -106,9 +110,12 @@ def _show(console: "Console", report: dict[str, Any]) -> None:
         for name, verdict in report["objectives"].items()
     ]
     table(console, ("OBJECTIVE", "VERDICT", "TARGET", "VALUE", "REASON"), rows)
-    outcome = str(report["overall"]["outcome"])
     console.print()
-    console.print(f"{outcome}, judged {moment(report['judged_at'])}", style=_STYLES.get(outcome))
+    for problem in report.get("problems") or ():
+        console.print(f"note: {problem}", style="yellow")
+    since = f", so since {moment(report['since'])}" if report.get("since") else ""
+    outcome = report["outcome"]
+    console.print(f"{outcome}, judged {moment(report['judged_at'])}{since}", style=_STYLES.get(outcome))
     if report["stale"]:
         old = elapsed(report["age_seconds"])
         console.print(f"STALE: the report is {old} old; nobody has judged since. ops objectives --now", style="red")

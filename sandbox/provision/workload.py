@@ -7,15 +7,17 @@ from botocore.exceptions import ClientError
 
 from opskit.platform import Platform
 from sandbox import images
+from sandbox.config import Config
 from sandbox.health import answers, wait_until
-from sandbox.kubernetes import manifests
+from sandbox.kubernetes import jobs, manifests
 from sandbox.kubernetes.client import administrator
 from sandbox.provision import service_role
 from sandbox.provision.balancer import Balancer
 from sandbox.provision.clients import Clients
 
 NAMESPACE = SERVICE_ACCOUNT = "detection-api"
-"""As the manifests have it."""
+QUEUE_DUMP = "queue-dump"
+"""As the manifests have them."""
 
 FIRST_VERSION = "1.0.0"
 IMAGES = {
@@ -36,8 +38,8 @@ def start(clients: Clients, balancer: Balancer, *, engines: bool = False) -> dic
     """Push the images, apply the manifests, and wait until the first version answers through the balancer.
 
     With `engines` it keeps its data in the database and the cache that the endpoint parameters name, and is waited for
-    until it can read and store; otherwise it keeps them in memory. Returns the digest of each tag. Raises
-    `TimeoutError` if the service does not answer in time.
+    until it can read and store, and its queue is dumped once; otherwise it keeps them in memory. Returns the digest of
+    each tag. Raises `TimeoutError` if the service does not answer in time, `jobs.JobFailedError` for the dump.
     """
     config = clients.config
     digests = {tag: _push(clients, tag, variant) for tag, variant in IMAGES.items()}
@@ -58,7 +60,18 @@ def start(clients: Clients, balancer: Balancer, *, engines: bool = False) -> dic
         timeout_seconds=READY_SECONDS,
         while_waiting=lambda: time.sleep(0.1),
     )
+    if engines:
+        # So that the first backup finds one, without waiting for the schedule.
+        dump_queue(config)
     return digests
+
+
+def dump_queue(config: Config) -> dict[str, Any]:
+    """Dump the write queue now rather than when its schedule says so; returns the Job, which is complete.
+
+    Raises `jobs.JobFailedError`.
+    """
+    return jobs.run_now(administrator(config), QUEUE_DUMP, namespace=NAMESPACE)
 
 
 def _stores(clients: Clients) -> manifests.Stores:

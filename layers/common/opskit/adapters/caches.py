@@ -5,7 +5,7 @@ that no listing asks once for each snapshot; it may lag by some seconds, so a na
 one resource itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -161,6 +161,14 @@ class Caches:
         except NotFoundError:
             return False
         return True
+
+    def retag(self, arn: str, add: Mapping[str, str], remove: Sequence[str] = ()) -> None:
+        """Set the tags `add` of a replication group and take the tags `remove` off it. Raises NotFoundError."""
+        with named(f"tag {arn}"):
+            if remove:
+                self._client.remove_tags_from_resource(ResourceName=arn, TagKeys=list(remove))
+            if add:
+                self._client.add_tags_to_resource(ResourceName=arn, Tags=tag_list(add))
 
     def _listed(self, operation: str, field: str, size: int, **arguments: Any) -> list[Mapping[str, Any]]:
         pages = self._client.get_paginator(operation).paginate(PaginationConfig={"PageSize": size}, **arguments)

@@ -66,11 +66,19 @@ def read_contents(session: Session, *, checksum_rows: int = CHECKSUM_ROWS) -> Da
         return DatabaseContents(schema, rows, checksums, newest_heartbeat(session))
 
 
-def newest_heartbeat(session: Session) -> datetime | None:
-    """When the database stamped its newest heartbeat (aware, UTC); None if it has none, or not even the table."""
+def newest_heartbeat(session: Session, until: datetime | None = None) -> datetime | None:
+    """When the database stamped its newest heartbeat (aware, UTC); None if it has none, or not even the table.
+
+    With `until` (aware) the newest of those stamped no later.
+    """
     if _value(session, "SELECT to_regclass(:table)", table=HEARTBEAT) is None:
         return None
-    found = _value(session, f"SELECT max(stamped_at) FROM {HEARTBEAT}")  # noqa: S608 - a constant
+    limit = (until or datetime.max.replace(tzinfo=UTC)).isoformat()
+    found = _value(
+        session,
+        f"SELECT max(stamped_at) FROM {HEARTBEAT} WHERE stamped_at <= CAST(:limit AS timestamptz)",  # noqa: S608
+        limit=limit,
+    )
     return found.astimezone(UTC) if found else None
 
 

@@ -4,7 +4,7 @@ Descriptions carry their tags, so one paginated listing answers for a whole flee
 each snapshot. What is created gets a given name and tags, so that a call that is repeated finds what the first made.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -190,6 +190,24 @@ class Databases:
         except NotFoundError:
             return False
         return True
+
+    def retag(self, arn: str, add: Mapping[str, str], remove: Sequence[str] = ()) -> None:
+        """Set the tags `add` of an instance and take the tags `remove` off it. Raises NotFoundError if it is gone."""
+        with named(f"tag {arn}"):
+            if remove:
+                self._client.remove_tags_from_resource(ResourceName=arn, TagKeys=list(remove))
+            if add:
+                self._client.add_tags_to_resource(ResourceName=arn, Tags=tag_list(add))
+
+    def protect(self, identifier: str) -> None:
+        """Protect an instance from being deleted; at once, and without a restart.
+
+        https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_DeleteInstance.html
+        """
+        with named(f"protect {identifier}"):
+            self._client.modify_db_instance(
+                DBInstanceIdentifier=identifier, DeletionProtection=True, ApplyImmediately=True
+            )
 
     def _filtered(self, operation: str, field: str, name: str, values: Iterable[str]) -> Iterator[Mapping[str, Any]]:
         # The filters take lists, of which RDS states no limit: as many values as a page has results.
