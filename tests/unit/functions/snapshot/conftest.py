@@ -9,7 +9,9 @@ import pytest
 
 from functions.snapshot import close_snapshot, plan_snapshots, prune_snapshots, take_snapshots, write_manifest
 from opskit import clients
+from opskit.adapters.databases import Databases
 from opskit.clock import timestamp
+from opskit.decisions.snapshot import Quota
 from opskit.ledger import OperationRecord
 from opskit.platform import Platform
 from opskit.step import Execution, Run
@@ -141,13 +143,14 @@ def begin(fleet: None, run: Run, clock: FixedClock, monkeypatch: pytest.MonkeyPa
     """Begin a run; each begins at the hour after the last."""
     hours = [0]
     monkeypatch.setattr(plan_snapshots, "ended_execution", lambda _: None)
+    # moto does not know DescribeAccountAttributes.
+    monkeypatch.setattr(Databases, "snapshot_quota", lambda _: Quota(used=0, maximum=100))
 
     def start(name: str | None = None, *, hours_later: int = 1, **given: Any) -> Machine:
         hours[0] += hours_later
         clock.at = datetime(2026, 11, 23, tzinfo=UTC) + timedelta(hours=hours[0], seconds=5)
         name = name or f"run-{hours[0]}"
         own = replace(run, execution=Execution(f"{ARN}:{name}", name, clock.at))
-        # A cache is in none of these runs: `components` would make each of them incomplete all the same.
         settings = SETTINGS | given.pop("settings", {})
         return Machine(own, clock, {"scheduled_at": timestamp(clock.at), **given}, settings)
 
