@@ -98,7 +98,7 @@ def _restore(console: "Console", plan: Plan) -> None:
                 ("  from", part.get("reason")),
                 ("  data of", moment(part["at"]) if part.get("at") else None),
                 ("  loses", f"{elapsed(lost)} up to now" if lost is not None else None),
-                ("  compared with", part.get("manifest")),
+                ("  compared with", (part.get("manifest") or {}).get("key")),
                 *((f"  {name}", value) for name, value in _configured(part["copy"])),
             ],
         )

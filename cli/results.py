@@ -17,10 +17,9 @@ def result_facts(record: "OperationRecord") -> list[tuple[str, Any]]:
     facts = record.facts
     checks = facts.get("checks") or {}
     lines: list[tuple[str, Any]] = [
-        ("drill", facts.get("drill_id")),
         ("manifest", (facts.get("manifest") or {}).get("key")),
         *(("restored", _restored(one)) for one in facts.get("restored") or ()),
-        *(("endpoint", f"{kind} at {text}") for kind, text in (facts.get("endpoints") or {}).items()),
+        *(("service uses", f"{kind} at {text}") for kind, text in (facts.get("endpoints") or {}).items()),
         ("kept", _kept(facts)),
         ("recovery time", _measured(facts, "recovery_time", "rto_seconds")),
         ("recovery point", _measured(facts, "recovery_point", "rpo_seconds")),

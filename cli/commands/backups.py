@@ -209,7 +209,7 @@ def _show_one(console: "Console", manifest: "Manifest") -> None:
     )
     console.print()
     rows = [_row(part) for part in manifest.components]
-    table(console, ("COMPONENT", "OF", "STATUS", "ID", "TAKEN", "SIZE", "COUNTS", "REASON"), rows)
+    table(console, ("COMPONENT", "OF", "STATUS", "ID", "TAKEN", "SIZE", "REASON", "COUNTS"), rows)
 
 
 def _row(part: "Component") -> tuple[str, ...]:
@@ -220,6 +220,6 @@ def _row(part: "Component") -> tuple[str, ...]:
         part.id or "-",
         moment(part.taken_at),
         size(part.bytes) if part.bytes is not None else "-",
-        ", ".join(f"{count} {name}" for name, count in sorted(part.counts.items())),
         part.reason or "",
+        ", ".join(f"{count} {name}" for name, count in sorted(part.counts.items()) if count),
     )
