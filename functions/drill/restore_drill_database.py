@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from opskit.adapters.copies import Copies, read_authorities
+from opskit.adapters.copies import Copies
 from opskit.adapters.database_contents import newest_heartbeat, read_contents
-from opskit.adapters.sql import connect
+from opskit.adapters.endpoints import Endpoint
+from opskit.adapters.service_database import READER, open_database
 from opskit.clock import timestamp
 from opskit.decisions.copies import DatabaseCopy
 from opskit.decisions.drill import WORKFLOW
@@ -13,7 +14,6 @@ from opskit.errors import DatabaseError, NotFoundError, UnavailableError
 from opskit.ledger import OperationRecord
 from opskit.step import Run, step
 
-READER = "ops_reader"
 # Counting may take its time once a week; the function has five minutes.
 STATEMENT_SECONDS = 120.0
 
@@ -47,10 +47,9 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
 
 def _read_source(run: Run, endpoint: str, *, contents: bool) -> dict[str, Any]:
     host, _, port = endpoint.rpartition(":")
-    platform = run.platform
+    source = Endpoint(host, int(port), version=0)
     try:
-        authorities = read_authorities(platform.backup_bucket)
-        with connect(host, int(port), database=platform.database_name, user=READER, authorities=authorities) as session:
+        with open_database(run.platform, source, READER, statement_seconds=STATEMENT_SECONDS) as session:
             heartbeat = newest_heartbeat(session)
             found = read_contents(session).as_dict() if contents else None
     except (DatabaseError, NotFoundError, UnavailableError) as error:

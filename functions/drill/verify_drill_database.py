@@ -3,9 +3,9 @@
 from typing import Any
 
 from opskit.adapters.backed_up import read_component
-from opskit.adapters.copies import read_authorities
 from opskit.adapters.database_contents import read_contents, verify_read_write
-from opskit.adapters.sql import connect
+from opskit.adapters.endpoints import Endpoint
+from opskit.adapters.service_database import HEARTBEAT_WRITER, READER, open_database
 from opskit.clock import timestamp
 from opskit.decisions.contents import DatabaseContents
 from opskit.decisions.drill_checks import check_restored_database, judge_lost_data
@@ -14,8 +14,6 @@ from opskit.decisions.manifest import Kind
 from opskit.errors import DatabaseError, ManifestError, NotFoundError
 from opskit.step import Run, step
 
-READER = "ops_reader"
-WRITER = "ops_heartbeat"
 # Counting may take its time once a week; the function has ten minutes.
 STATEMENT_SECONDS = 300.0
 
@@ -53,21 +51,9 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
 def _read(run: Run, endpoint: str) -> DatabaseContents:
     """What is in the copy; read as the role that only reads, and then written to as the one that may."""
     host, _, port = endpoint.rpartition(":")
-    platform = run.platform
-    authorities = read_authorities(platform.backup_bucket)
-
-    def signed_in(user: str) -> Any:
-        return connect(
-            host,
-            int(port),
-            database=platform.database_name,
-            user=user,
-            authorities=authorities,
-            statement_seconds=STATEMENT_SECONDS,
-        )
-
-    with signed_in(READER) as session:
+    copy = Endpoint(host, int(port), version=0)
+    with open_database(run.platform, copy, READER, statement_seconds=STATEMENT_SECONDS) as session:
         found = read_contents(session)
-    with signed_in(WRITER) as session:
+    with open_database(run.platform, copy, HEARTBEAT_WRITER) as session:
         verify_read_write(session)
     return found

@@ -19,7 +19,9 @@ from opskit.adapters.manifests import Manifests
 from opskit.adapters.objects import Objects
 from opskit.adapters.sql import connect
 from opskit.decisions.contents import CacheContents, DatabaseContents
+from opskit.decisions.live import live_cache
 from opskit.decisions.manifest import Component, Kind, Manifest, Status
+from opskit.decisions.restore_source import remembered
 from opskit.decisions.snapshot import snapshot_tags
 from opskit.ledger import OperationRecord
 from sandbox.operator import Operator
@@ -44,15 +46,16 @@ def take_backup(operator: Operator, **changes: Any) -> Manifest:
         finished_at=datetime.now(UTC),
         components=tuple(replace(part, **changes.get(part.kind.value, {})) for part in parts),
     )
-    record(operator, manifest, started)
+    objects = Objects(operator.platform.backup_bucket, operator.clients["s3"])
+    Manifests(operator.platform.backup_bucket, operator.ledger, objects).write(manifest)
+    put_on_record(operator, manifest)
     return manifest
 
 
-def record(operator: Operator, manifest: Manifest, started: datetime) -> None:
-    """Write the manifest, and the record of the run with its hash."""
-    objects = Objects(operator.platform.backup_bucket, operator.clients["s3"])
-    Manifests(operator.platform.backup_bucket, operator.ledger, objects).write(manifest)
-    run = OperationRecord(workflow="snapshot", execution_id=manifest.run, execution_name=manifest.run, started_at=started)
+def put_on_record(operator: Operator, manifest: Manifest) -> None:
+    """Make the manifest the newest on record: a run that ends now, with its hash."""
+    name = f"{manifest.run}-{uuid.uuid4().hex[:4]}"
+    run = OperationRecord("snapshot", name, name, datetime.now(UTC))
     operator.ledger.open_operation(run)
     written = {"key": manifest.key, "sha256": manifest.sha256, "complete": manifest.complete}
     operator.ledger.close_operation(run.key, "COMPLETE", "by hand", facts={"manifest": written})
@@ -76,6 +79,9 @@ def contents_of(operator: Operator, endpoint: str) -> DatabaseContents:
 def _database(operator: Operator, run: str, at: datetime) -> Component:
     databases = Databases(operator.clients["rds"])
     identifier = operator.database()["DBInstanceIdentifier"]
+    endpoint = operator.endpoint("database")
+    source = databases.instance(identifier)
+    assert source is not None
     name = f"{operator.config.name}-{run}"
     before = contents_of(operator, operator.endpoint("database"))
     here = operator.config
@@ -91,13 +97,16 @@ def _database(operator: Operator, run: str, at: datetime) -> Component:
         status=Status.VERIFIED,
         id=name,
         taken_at=found.taken_at,
-        contents={"before": before.as_dict(), "after": after.as_dict()},
+        contents={"before": before.as_dict(), "after": after.as_dict()} | remembered(source, endpoint),
     )
 
 
 def _cache(operator: Operator, run: str, at: datetime) -> Component:
     caches = Caches(operator.clients["elasticache"], operator.clients["resourcegroupstaggingapi"])
-    here, group = operator.config, operator.config.name
+    here, endpoint = operator.config, operator.endpoint("cache")
+    source = live_cache(caches.groups(), endpoint)
+    assert source is not None
+    group = source.identifier
     with operator.cache() as client:
         contents: CacheContents = read_cache_contents(client)
     name = f"{here.name}-{run}"
@@ -120,7 +129,8 @@ def _cache(operator: Operator, run: str, at: datetime) -> Component:
         id=name,
         taken_at=found.taken_at,
         sha256=digest,
-        contents={"before": contents.as_dict(), "exports": [{"key": keys[0], "sha256": digest}]},
+        contents={"before": contents.as_dict(), "exports": [{"key": keys[0], "sha256": digest}]}
+        | remembered(source, endpoint),
     )
 
 

@@ -20,6 +20,7 @@ from opskit.decisions.holdings import Holdings, database_holdings, failed_remain
 from opskit.decisions.live import live_cache, live_database
 from opskit.decisions.manifest import Component, Kind, Status
 from opskit.decisions.past_runs import PastRuns
+from opskit.decisions.restore_source import remembered
 from opskit.decisions.taking import Part
 from opskit.errors import IntegrityError, ManifestError, NotFoundError, PlatformContractError
 
@@ -92,7 +93,13 @@ def _at(endpoints: Endpoints, name: str, states: Iterable[Any]) -> Live:
     if state is None:
         raise PlatformContractError(f"nothing that is there has the service's endpoint {endpoint.text}")
     tls = getattr(state.configuration, "transit_encryption", True)
-    return {"identifier": state.identifier, "host": endpoint.host, "port": endpoint.port, "tls": tls}
+    return {
+        "identifier": state.identifier,
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "tls": tls,
+        "source": remembered(state, endpoint.text),
+    }
 
 
 def _live(

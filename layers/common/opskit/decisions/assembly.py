@@ -26,6 +26,8 @@ def resource_components(
         own = live.get(_NAMES[part.kind])
         if own and own["identifier"] == part.resource and component.status is Status.VERIFIED:
             component = _with_contents(component, before.get(_NAMES[part.kind]), after.get(_NAMES[part.kind]))
+            # What a restore must know of it when it is gone.
+            component = replace(component, contents=component.contents | own.get("source", {}))
         components.append(component)
     return components
 

@@ -82,6 +82,16 @@ def cache_source(live: CacheState | None, endpoint: str, manifests: Iterable[Man
     return _remembered(Kind.CACHE, endpoint, manifests, CacheConfiguration)
 
 
+def remembered(state: DatabaseState | CacheState, endpoint: str) -> dict[str, Any]:
+    """What a manifest's component has to say of its resource, in `contents`, so that it can be restored when gone."""
+    return {
+        "endpoint": endpoint,
+        "configuration": state.configuration.as_dict(),
+        "resource_id": state.resource_id if isinstance(state, DatabaseState) else None,
+        "tags": _own(state.tags),
+    }
+
+
 def _checked(source: Source[Configuration]) -> Sought[Configuration]:
     if source.name.startswith(PREFIX):
         reason = (
@@ -95,7 +105,7 @@ def _checked(source: Source[Configuration]) -> Sought[Configuration]:
 def _remembered(
     kind: Kind, endpoint: str, manifests: Iterable[Manifest], shape: type[Configuration]
 ) -> Sought[Configuration]:
-    """A manifest's component says in `contents` where its resource was (`endpoint`) and how it was set up."""
+    """From the newest component whose `contents` say that its resource was at `endpoint` (`remembered`)."""
     seen = 0
     for manifest in manifests:
         for part in manifest.components:
