@@ -1,6 +1,7 @@
 """`ops snapshot`, `ops restore`, `ops drill`: what they ask of their state machines, and what they refuse."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from cli.commands import restore as restoring
 from opskit.ledger import Ledger, OperationRecord
 from tests.unit.cli.conftest import Machine, Ops
 from tests.unit.cli.given import FOREVER, REGION, fail, succeed, task
+from tests.unit.cli.given_plans import drill_plan, restore_plan, snapshot_plan
 
 
 def executions(arn: str) -> list[dict[str, Any]]:
@@ -82,22 +84,24 @@ def test_the_exit_code_tells_how_it_failed(
     assert f"({error}): the reason in words" in ran.out.splitlines()[-1]
 
 
-@pytest.mark.parametrize("workflow", ["snapshot", "restore", "drill"])
-def test_a_dry_run_prints_the_plan(ops: Ops, machine: Machine, workflow: str) -> None:
-    plan = {
-        "decision": "PROCEED",
-        "reason": "all of it",
-        "database": {"name": "shop-test-r1", "multi_az": False, "tags": {}},
-        "take": [{"resource": "shop-test", "snapshot": "shop-test-2026"}],
-    }
-    arn = machine({"Planned": succeed(outcome="PLANNED", reason="would do", plan=plan)}, workflow=workflow)
+@pytest.mark.parametrize(
+    ("workflow", "plan", "words"),
+    [
+        ("snapshot", snapshot_plan, "detection-api-dev-db-2026112309"),
+        ("restore", restore_plan, "db -> detection-api-dev-r"),
+        ("drill", drill_plan, "torn down"),
+    ],
+)
+def test_a_dry_run_prints_the_plan(
+    ops: Ops, machine: Machine, workflow: str, plan: Callable[[], dict[str, Any]], words: str
+) -> None:
+    arn = machine({"Planned": succeed(outcome="PLANNED", reason="would do", plan=plan())}, workflow=workflow)
     ran = ops(workflow, "--dry-run")
     assert ran.code == 0
     assert asked(arn) == {"dry_run": True}
     assert "(dry run)" in ran.out
-    for words in ("shop-test-r1", "shop-test-2026"):
-        assert words in ran.out
-    assert ops(workflow, "--dry-run", "--json").document["output"]["plan"] == plan
+    assert words in ran.out
+    assert ops(workflow, "--dry-run", "--json").document["output"]["plan"] == plan()
 
 
 @pytest.mark.parametrize("workflow", ["snapshot", "restore", "drill"])
