@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from cli.output import brief, elapsed, moment, short_image
+from cli.results import result_facts
 from cli.workflows import RECORDED, Workflow
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ def operation(record: "Record") -> str:
     """What was done, in a word or two."""
     if not is_operation(record):
         return str(record.as_dict()["operation"])
-    undo = record.workflow == Workflow.RESTORE and record.facts.get("undo")
-    return "undo of a restore" if undo else record.workflow
+    return "undo of a restore" if record.facts.get("mode") == "undo" else record.workflow
 
 
 def subject(record: "Record") -> str:
@@ -59,10 +59,11 @@ def took(record: "Record") -> str:
 
 
 def facts_of(record: "Record") -> list[tuple[str, Any]]:
-    """All that is known of it but its events."""
+    """What is known of it but its events; `--json` has what is nested."""
     told = record.as_dict()
     if is_operation(record):
-        about = [(name.replace("_", " "), value) for name, value in record.facts.items()]
+        plain = [(name, value) for name, value in record.facts.items() if not isinstance(value, dict | list)]
+        about = [*plain, *result_facts(record)]
     else:
         about = [
             ("strategy", told["strategy"]),
@@ -87,7 +88,7 @@ def facts_of(record: "Record") -> list[tuple[str, Any]]:
         ("outcome", record.outcome or "running"),
         ("because", record.outcome_reason),
         *about,
-        ("evidence", record.evidence),
+        *([] if is_operation(record) else [("evidence", record.evidence)]),
     ]
 
 

@@ -48,14 +48,7 @@ def objectives_now(context: Context) -> dict[str, Any] | None:
     report = last_report(context)
     if report is None:
         return None
-    overall = report["overall"]
-    return {
-        "outcome": overall["outcome"],
-        "reason": overall["reason"],
-        "judged_at": report["judged_at"],
-        "age_seconds": report["age_seconds"],
-        "stale": report["stale"],
-    }
+    return {name: report[name] for name in ("outcome", "reason", "judged_at", "age_seconds", "stale")}
 
 
 def rows_of(told: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -12,23 +12,17 @@ from cli.executions import Execution, describe, find, locate, running, stop
 from cli.exits import ExitCode, Failure
 from cli.options import Context, command, not_empty
 from cli.output import brief, facts
+from cli.records import is_operation, record_of
 from cli.workflows import CHANGING, OPERATIONS, Workflow
 
 if TYPE_CHECKING:
-    from opskit.ledger import OperationRecord, ReleaseRecord
+    from cli.records import Record
     from opskit.traffic import Weights
 
 # The rule on status changes starts the repair within seconds; it restores, removes, records.
 REPAIR_SECONDS = 120.0
 POLL_SECONDS = 1.0
 
-# What a workflow that changes nothing clients reach leaves behind when it is stopped.
-_LEFT = {
-    Workflow.SNAPSHOT: "snapshots that it had begun stay, and are taken over by the next run of the same hour; "
-    "nothing was pruned that the policy keeps",
-    Workflow.DRILL: "the copies that it had made are removed by the reaper, which runs on a schedule of its own; "
-    "`ops drills` shows the drill",
-}
 # The lock that an execution holds while it runs; the service's own has no name.
 _LOCKS = {Workflow.SNAPSHOT: "snapshot", Workflow.DRILL: "drill"}
 
@@ -38,14 +32,33 @@ class Aftermath:
     """What is left of a stopped execution once its lock is free, or as far as it got in the time."""
 
     execution: Execution
-    record: "ReleaseRecord | OperationRecord | None"
+    record: "Record | None"
     weights: "Weights | None"
     lock_free: bool
 
     @property
-    def left(self) -> str:
-        """What stays, in a sentence; empty where a repair makes things whole."""
-        return _LEFT.get(self.execution.workflow, "")
+    def left(self) -> list[str]:
+        """What stays, in words; empty where a repair makes everything whole."""
+        workflow = self.execution.workflow
+        if workflow is Workflow.SNAPSHOT:
+            return [
+                "snapshots that were begun stay: a run of the same hour takes them over, retention removes them later"
+            ]
+        if workflow is Workflow.DRILL:
+            names = " and ".join(f"{kind} {name}" for kind, name in self._named("names").items())
+            return [f"{names or 'what the drill has made'}: the reaper, which this has started, removes it"]
+        if workflow is Workflow.RESTORE:
+            from opskit.decisions.restore_report import removal  # noqa: PLC0415 - not needed for --help
+
+            live = self._named("endpoints")
+            copies = self._named("copies")
+            kept = "stays, beside production" if not live else "stays; look first whether the service uses it"
+            return [f"{kind} {name} {kept}: {removal(kind, name)}" for kind, name in copies.items()]
+        return []
+
+    def _named(self, fact: str) -> dict[str, str]:
+        facts = self.record.facts if self.record is not None and is_operation(self.record) else {}
+        return dict(facts.get(fact) or {})
 
     def as_dict(self) -> dict[str, Any]:
         """The `--json` form."""
@@ -53,7 +66,7 @@ class Aftermath:
             "lock_free": self.lock_free,
             "weights": self.weights and self.weights.as_dict(),
             "recorded": self.record and self.record.as_dict(),
-            "left": self.left or None,
+            "left": self.left,
         }
 
 
@@ -79,7 +92,8 @@ def abort(
     """Stop what is running, at once.
 
     A release or rollback: waits until all traffic is back at the recorded live colour, the pods that were started are
-    gone and the lock is free. A restore: waits until the lock is free. A snapshot or a drill: says what stays.
+    gone and the lock is free. A restore: waits until the service uses what it used before and the lock is free.
+    A snapshot or a drill: says what stays, and who removes it.
     """
     found = locate(context.session, execution) if execution else current(context)
     if found is None:
@@ -132,25 +146,18 @@ def _await_repair(context: Context, execution: Execution, timeout: float) -> Aft
         holder = session.ledger.holder(_LOCKS.get(execution.workflow, ""))
         # The repair takes the lock over under a name that begins with the execution's.
         free = holder is None or holder.owner.partition("#")[0] != execution.arn
-        record = _record(context, execution)
+        record = record_of(session.ledger, execution.workflow, execution.name)
         if (free and (record is None or record.outcome)) or time.monotonic() >= deadline:
             weights = session.balancer.weights() if execution.workflow is Workflow.RELEASE else None
             return Aftermath(describe(session, execution.arn), record, weights, free)
         time.sleep(POLL_SECONDS)
 
 
-def _record(context: Context, execution: Execution) -> "ReleaseRecord | OperationRecord | None":
-    ledger = context.session.ledger
-    if execution.workflow is Workflow.RELEASE:
-        return ledger.record_of(execution.name)
-    return ledger.operation_of(execution.workflow.value, execution.name)
-
-
 def _facts(after: Aftermath) -> list[tuple[str, Any]]:
     record = after.record
     waited = "free" if after.lock_free else "still held: the repair has not ended; see `ops status`"
-    if after.left and not after.lock_free:
-        waited = "until its lease ends"
+    if after.execution.workflow not in CHANGING and not after.lock_free:
+        waited = "held until the next run, or the reaper, takes it over"
     return [
         ("execution", after.execution.name),
         ("status", after.execution.status),
@@ -158,5 +165,5 @@ def _facts(after: Aftermath) -> list[tuple[str, Any]]:
         ("because", record.outcome_reason if record else after.execution.reason),
         ("weights", after.weights and f"blue {after.weights.blue} / green {after.weights.green}"),
         ("lock", waited),
-        ("left", after.left),
+        *(("left", words) for words in after.left),
     ]

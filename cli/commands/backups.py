@@ -156,7 +156,7 @@ def _summary(manifest: "Manifest") -> dict[str, Any]:
         "cache": [part.id for part in verified if part.kind == "cache"],
         "verified": len(verified),
         "components": len(manifest.components),
-        "bytes": sum(part.bytes or 0 for part in verified),
+        "bytes": sum(part.bytes or 0 for part in verified) or None,
         "finished_at": manifest.finished_at,
     }
 
@@ -164,7 +164,7 @@ def _summary(manifest: "Manifest") -> dict[str, Any]:
 def _show(console: "Console", told: dict[str, Any]) -> None:
     window = told["point_in_time"]
     words = window["problem"] or f"{moment(window['earliest'])} to {moment(window['latest'])}"
-    facts(console, [("any moment of", window["database"]), ("point in time", words)])
+    facts(console, [("live database", window["database"]), ("any moment", words)])
     for problem in told["problems"]:
         console.print(f"NOT TO BE TRUSTED: {problem}", style="red")
     if not told["backups"]:
@@ -176,7 +176,7 @@ def _show(console: "Console", told: dict[str, Any]) -> None:
             moment(one["hour"])[:16],
             "complete" if one["complete"] else "INCOMPLETE",
             f"{one['verified']} of {one['components']}",
-            size(one["bytes"]),
+            size(one["bytes"]) if one["bytes"] else "-",
             _names(one["database"]),
             _names(one["cache"]),
             "; ".join(one["missing"]),
@@ -209,7 +209,7 @@ def _show_one(console: "Console", manifest: "Manifest") -> None:
     )
     console.print()
     rows = [_row(part) for part in manifest.components]
-    table(console, ("COMPONENT", "OF", "STATUS", "ID", "TAKEN", "SIZE", "COUNTS", "REASON"), rows)
+    table(console, ("COMPONENT", "OF", "STATUS", "ID", "TAKEN", "SIZE", "REASON", "COUNTS"), rows)
 
 
 def _row(part: "Component") -> tuple[str, ...]:
@@ -220,6 +220,6 @@ def _row(part: "Component") -> tuple[str, ...]:
         part.id or "-",
         moment(part.taken_at),
         size(part.bytes) if part.bytes is not None else "-",
-        ", ".join(f"{count} {name}" for name, count in sorted(part.counts.items())),
         part.reason or "",
+        ", ".join(f"{count} {name}" for name, count in sorted(part.counts.items()) if count),
     )

@@ -10,12 +10,15 @@ from cli.executions import Execution, describe, new_name, start
 from cli.exits import ExitCode
 from cli.follow import Detached, TimedOut, follow
 from cli.options import Context
-from cli.output import brief, elapsed, moment
+from cli.output import brief, elapsed, facts, moment
 from cli.plans import render_plan
-from cli.workflows import Workflow
+from cli.results import result_facts
+from cli.workflows import RECORDED, Workflow
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from opskit.ledger import OperationRecord
 
 # Every execution ends by its own deadline; a CI job that wants to wait for less says so.
 PATIENCE: float | None = None
@@ -86,8 +89,6 @@ def check(workflow: Workflow, request: Mapping[str, Any], environment: str) -> N
     from opskit.decisions.request import refuse_contradictions  # noqa: PLC0415 - not needed for --help
     from opskit.schema import validate  # noqa: PLC0415 - not needed for --help
 
-    if workflow is Workflow.OBJECTIVES:  # takes no input
-        return
     valid = validate(workflow.value, dict(request))
     if workflow is Workflow.RELEASE:
         refuse_contradictions(valid, environment)
@@ -99,8 +100,17 @@ def see_through(context: Context, arn: str, timeout: float | None) -> ExitCode:
         execution = follow(context, arn, timeout)
     except Detached as detached:
         return leave(context, arn, detached)
-    context.output.result(execution.as_dict(), lambda console: tell(console, execution))
+    record = _recorded(context, execution)
+    document = execution.as_dict() | ({"recorded": record.as_dict()} if record else {})
+    context.output.result(document, lambda console: tell(console, execution, record))
     return execution.exit_code
+
+
+def _recorded(context: Context, execution: Execution) -> "OperationRecord | None":
+    """What the ledger has of it: a Fail state has no output, but its record says what was measured."""
+    if execution.workflow not in RECORDED:
+        return None
+    return context.session.ledger.operation_of(execution.workflow.value, execution.name)
 
 
 def leave(context: Context, arn: str, detached: Detached) -> ExitCode:
@@ -119,8 +129,10 @@ def leave(context: Context, arn: str, detached: Detached) -> ExitCode:
     return code
 
 
-def tell(console: "Console", execution: Execution) -> None:
+def tell(console: "Console", execution: Execution, record: "OperationRecord | None" = None) -> None:
     """How an ended execution ended, for people."""
+    if record is not None and record.outcome:
+        facts(console, result_facts(record))
     if execution.plan and not execution.would_be_refused:
         render_plan(console, execution.workflow, execution.plan)
     good = execution.exit_code is ExitCode.SUCCESS

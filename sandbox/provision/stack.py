@@ -31,7 +31,7 @@ SHORT_WAITS: Mapping[str, str] = {
     "DrillTeardownSeconds": "30",
     "DrillLeaseSeconds": "60",
     "SnapshotPollSeconds": "1",
-    "SnapshotSourceWaitSeconds": "20",
+    "SnapshotSourceWaitSeconds": "8",
     "SnapshotTimeoutSeconds": "60",
     "SnapshotLeaseSeconds": "60",
     "ObjectivesPeriodSeconds": "10",

@@ -38,8 +38,8 @@ def start(clients: Clients, balancer: Balancer, *, engines: bool = False) -> dic
     """Push the images, apply the manifests, and wait until the first version answers through the balancer.
 
     With `engines` it keeps its data in the database and the cache that the endpoint parameters name, and is waited for
-    until it can read and store; otherwise it keeps them in memory. Returns the digest of each tag. Raises
-    `TimeoutError` if the service does not answer in time.
+    until it can read and store, and its queue is dumped once; otherwise it keeps them in memory. Returns the digest of
+    each tag. Raises `TimeoutError` if the service does not answer in time, `jobs.JobFailedError` for the dump.
     """
     config = clients.config
     digests = {tag: _push(clients, tag, variant) for tag, variant in IMAGES.items()}
@@ -60,6 +60,9 @@ def start(clients: Clients, balancer: Balancer, *, engines: bool = False) -> dic
         timeout_seconds=READY_SECONDS,
         while_waiting=lambda: time.sleep(0.1),
     )
+    if engines:
+        # So that the first backup finds one, without waiting for the schedule.
+        dump_queue(config)
     return digests
 
 

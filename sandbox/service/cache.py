@@ -118,13 +118,18 @@ class Cache:
     async def _keep(self) -> None:
         # The client takes a third of a second to load, in which requests can be answered already.
         await asyncio.to_thread(__import__, "redis.asyncio")
+        told = ""
         while True:
             try:
                 url = await self._source()
                 if url != self._url:
                     await self._use(url)
+                told = ""
             except (OSError, SourceError, ValueError) as error:
-                log("error", "cache endpoint not known", error=repr(error))
+                # Not at every poll, only when the reason is another.
+                if repr(error) != told:
+                    log("error", "cache endpoint not known", error=repr(error))
+                told = repr(error)
             await asyncio.sleep(self._settings.endpoint_poll_seconds)
 
     async def _use(self, url: str | None) -> None:

@@ -46,15 +46,16 @@ def take_backup(operator: Operator, **changes: Any) -> Manifest:
         finished_at=datetime.now(UTC),
         components=tuple(replace(part, **changes.get(part.kind.value, {})) for part in parts),
     )
-    record(operator, manifest, started)
+    objects = Objects(operator.platform.backup_bucket, operator.clients["s3"])
+    Manifests(operator.platform.backup_bucket, operator.ledger, objects).write(manifest)
+    put_on_record(operator, manifest)
     return manifest
 
 
-def record(operator: Operator, manifest: Manifest, started: datetime) -> None:
-    """Write the manifest, and the record of the run with its hash."""
-    objects = Objects(operator.platform.backup_bucket, operator.clients["s3"])
-    Manifests(operator.platform.backup_bucket, operator.ledger, objects).write(manifest)
-    run = OperationRecord("snapshot", manifest.run, manifest.run, started)
+def put_on_record(operator: Operator, manifest: Manifest) -> None:
+    """Make the manifest the newest on record: a run that ends now, with its hash."""
+    name = f"{manifest.run}-{uuid.uuid4().hex[:4]}"
+    run = OperationRecord("snapshot", name, name, datetime.now(UTC))
     operator.ledger.open_operation(run)
     written = {"key": manifest.key, "sha256": manifest.sha256, "complete": manifest.complete}
     operator.ledger.close_operation(run.key, "COMPLETE", "by hand", facts={"manifest": written})

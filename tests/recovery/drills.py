@@ -9,7 +9,7 @@ import pytest
 from opskit.decisions.manifest import Manifest
 from opskit.ledger import OperationRecord
 from sandbox.operator import Execution, Operator
-from tests.recovery.backup_by_hand import take_backup
+from tests.recovery.backup_by_hand import put_on_record, take_backup
 
 ROWS = 200
 
@@ -24,10 +24,17 @@ def operator(everyone: Operator) -> Iterator[Operator]:
 
 
 @pytest.fixture(scope="session")
-def backup(everyone: Operator) -> Manifest:
+def taken(everyone: Operator) -> Manifest:
     """A complete set of a database with rows and a cache with keys, some of which expire."""
     fill(everyone)
     return take_backup(everyone)
+
+
+@pytest.fixture
+def backup(everyone: Operator, taken: Manifest) -> Manifest:
+    """The set that was taken, as the newest on record: tests leave others behind, which are not as they should be."""
+    put_on_record(everyone, taken)
+    return taken
 
 
 def fill(operator: Operator) -> None:

@@ -2,9 +2,9 @@
 
 from opskit.decisions.manifest import Kind, Manifest
 from sandbox.operator import Operator
-from tests.recovery.drills import ROWS, backup, drill, evidence_of, left_behind, operator, record_of
+from tests.recovery.drills import ROWS, backup, drill, evidence_of, left_behind, operator, record_of, taken
 
-__all__ = ["backup", "operator"]
+__all__ = ["backup", "operator", "taken"]
 
 CHANGING = ("rds:*", "elasticache:*", "eks:*", "elasticloadbalancing:*", "ec2:*")
 

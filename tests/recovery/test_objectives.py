@@ -11,7 +11,7 @@ import pytest
 from opskit.clock import SystemClock, moment_of
 from opskit.decisions.manifest import Kind
 from opskit.evidence import Evidence
-from sandbox.operator import Execution, Operator
+from sandbox.operator import Operator
 from tests.recovery.past import ago, drill, manifest, without_records
 from tests.recovery.told import told
 
@@ -41,16 +41,15 @@ class Scene:
     snapshot: str
 
     def judge(self) -> dict[str, Any]:
-        """Run the workflow; the report that it leaves."""
-        done = self.run()
-        assert done.status == "SUCCEEDED", done.cause
-        report: dict[str, Any] = json.loads(self.operator.read(REPORT))
-        assert report["execution"] == done.name
-        assert (report["outcome"], report["reason"]) == (done.output["outcome"], done.output["reason"])
-        return report
+        """Run the workflow; the report that it leaves. An express execution itself cannot be looked at."""
+        name = self.operator.start(workflow="objectives", requested_by="a test").rpartition(":")[2]
+        return self.operator.until(
+            self.report, lambda report: report.get("execution") == name, f"the report of {name}", seconds=60
+        )
 
-    def run(self) -> Execution:
-        return self.operator.run(workflow="objectives", requested_by="a test")
+    def report(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.operator.read(REPORT)) if self.operator.keys(REPORT) else {}
+        return found
 
     def stamp(self) -> datetime:
         return moment_of(self.operator.call("objectives-stamp-heartbeat", {})["stamped_at"])

@@ -10,13 +10,23 @@ from sandbox.automation.gaps import (
     alarms,
     embedded_metrics,
     event_delivery,
+    express_workflows,
     lambda_workers,
     metric_data,
     parameter_paths,
     state_machines,
 )
 
-GAPS = (lambda_workers, state_machines, alarms, metric_data, embedded_metrics, event_delivery, parameter_paths)
+GAPS = (
+    lambda_workers,
+    state_machines,
+    express_workflows,
+    alarms,
+    metric_data,
+    embedded_metrics,
+    event_delivery,
+    parameter_paths,
+)
 
 
 def apply_all() -> None:
