@@ -18,7 +18,7 @@ export SAM_CLI_TELEMETRY := 0
 export AWS_EC2_METADATA_DISABLED := true
 export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 
-.PHONY: help setup demo up down test test-engines test-unit test-contract test-sandbox test-workflow bench-release
+.PHONY: help setup demo up down test test-engines test-unit test-contract test-sandbox test-workflow bench-release bench-snapshot
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
 .PHONY: setup-checkov lock clean
 
@@ -64,6 +64,9 @@ test-workflow: setup ## The workflows, in a sandbox, under load
 
 bench-release: setup ## 100 switches under load; writes out/bench/release.json
 	@$(BIN)/python -m sandbox.bench.release
+
+bench-snapshot: setup ## An hourly cycle for 1,000 databases beside a bare loop; writes out/bench/snapshot.json
+	@$(BIN)/python -m sandbox.bench.snapshot
 
 check: setup setup-checkov ## Formatting, types, and the linters of the template and state machines
 	@$(MAKE) --no-print-directory -j2 check-policy check-sam check-code check-types check-template \
