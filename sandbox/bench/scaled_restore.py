@@ -16,7 +16,7 @@ from sandbox.bench import durations
 from sandbox.bench.background import repeatedly
 from sandbox.bench.critical_path import Look, Overhead, longest_chain, operations_of, reckon
 from sandbox.bench.figures import progress
-from sandbox.bench.history import Passage, expect, last, passages, seconds_in
+from sandbox.bench.history import Passage, expect, passages, seconds_in
 from sandbox.operator import Execution, Operator
 
 LOOK_SECONDS = 0.1
@@ -87,8 +87,8 @@ def _look(operator: Operator) -> list[Look]:
     groups = operator.clients["elasticache"].describe_replication_groups()["ReplicationGroups"]
     at, good = datetime.now(UTC), DATABASE_STATUSES.good
     return [
-        *(Look(one["DBInstanceIdentifier"], at, one["DBInstanceStatus"] in good) for one in instances),
-        *(Look(one["ReplicationGroupId"], at, one["Status"] in CACHE_STATUSES.good) for one in groups),
+        *(Look(f"rds:{one['DBInstanceIdentifier']}", at, one["DBInstanceStatus"] in good) for one in instances),
+        *(Look(f"elasticache:{one['ReplicationGroupId']}", at, one["Status"] in CACHE_STATUSES.good) for one in groups),
     ]
 
 
@@ -142,7 +142,7 @@ def _figures(operator: Operator, done: Execution, looks: list[Look], mark: int, 
 
 def _overhead(path: list[Passage], engines_ended: float, seconds: float) -> Overhead:
     """What is on top of the path; `engines_ended` is in seconds since the execution began."""
-    late = max(0.0, last(path, "WaitForCopies").left - engines_ended)
+    late = sum(max(0.0, one.left - max(one.entered, engines_ended)) for one in path if one.name == "WaitForCopies")
     return Overhead(seconds, late + seconds_in(path, "WaitForService"), late)
 
 
