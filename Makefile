@@ -18,8 +18,8 @@ export SAM_CLI_TELEMETRY := 0
 export AWS_EC2_METADATA_DISABLED := true
 export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 
-.PHONY: help setup demo up down test test-engines test-unit test-contract test-sandbox test-workflow bench-release bench-recovery
-.PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
+.PHONY: help setup demo up down test test-engines test-unit test-contract test-sandbox test-workflow
+.PHONY: bench-release bench-recovery check check-code check-types check-template check-sam check-statemachines check-policy format
 .PHONY: setup-checkov lock clean
 
 help: ## List the targets
