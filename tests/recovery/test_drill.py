@@ -152,7 +152,6 @@ def test_a_drill_of_what_the_hourly_run_has_backed_up(operator: Operator) -> Non
 
 def test_a_cache_that_is_in_use_while_it_is_backed_up(operator: Operator) -> None:
     """Keys come, go and are written anew all the time: what moved is not compared, and the rest must be there."""
-    fill(operator)
     over = threading.Event()
 
     def use() -> None:
@@ -160,20 +159,26 @@ def test_a_cache_that_is_in_use_while_it_is_backed_up(operator: Operator) -> Non
             for number in itertools.count():
                 if over.is_set():
                     return
-                client.set(f"key-{number % 150}", "anew", ex=3600)
+                client.set(f"used-{number % 150}", "anew", ex=3600)
                 client.set(f"new-{number}", "value", ex=1800)
-                client.delete(f"key-{150 + number % 50}")
+                client.delete(f"used-{150 + number % 50}")
                 over.wait(0.01)
 
+    with operator.cache() as client:
+        for number in range(400):
+            client.set(f"used-{number}", "value", ex=3600 if number % 3 else None)
     user = threading.Thread(target=use)
     user.start()
     try:
         run = take(operator, HOURS.take())
         assert run.output.get("outcome") == "COMPLETE", run
+        done = drill(operator, components=["cache"])
     finally:
         over.set()
         user.join()
-    done = drill(operator, components=["cache"])
+        with operator.cache() as client:
+            client.flushall()
+        fill(operator)
     assert (done.status, done.output.get("outcome")) == ("SUCCEEDED", "PASS"), done
     cache = next(one for one in evidence_of(operator, done.name)["results"] if one["component"] == "cache")
     (sampled,) = [check for check in cache["checks"] if check["name"] == "sampled keys"]
