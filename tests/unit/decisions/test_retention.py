@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opskit.decisions.retention import Circumstances, Held, Policy, State, plan_retention, policy_fits
+from opskit.decisions.retention import (
+    CACHE_POLICY,
+    Circumstances,
+    Held,
+    Policy,
+    State,
+    plan_retention,
+    policy_fits,
+)
 from opskit.decisions.snapshot import Preflight, Quota, preflight
 from opskit.errors import InvalidInputError
 
