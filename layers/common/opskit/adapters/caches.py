@@ -43,13 +43,12 @@ class Caches:
         try:
             with named(f"describe {identifier}"):
                 found = self._client.describe_replication_groups(ReplicationGroupId=identifier)["ReplicationGroups"]
-            tags = self._tags_of(found[0]["ARN"]) if found else {}
+            if not found:
+                return None
+            clusters = self._listed("describe_cache_clusters", "CacheClusters", PAGE, ShowCacheNodeInfo=True)
+            return CacheState.of(found[0], clusters, self._tags_of(found[0]["ARN"]))
         except NotFoundError:
             return None
-        if not found:
-            return None
-        clusters = self._listed("describe_cache_clusters", "CacheClusters", PAGE, ShowCacheNodeInfo=True)
-        return CacheState.of(found[0], clusters, tags)
 
     def snapshots(self) -> tuple[CacheSnapshot, ...]:
         """Every manual snapshot of the account and region with its tags, by name.
