@@ -162,7 +162,7 @@ def test_what_is_called_like_a_drill_s_but_has_not_its_tags_stays(
     """As someone's own experiment, or the copy of another environment's drill."""
     rds, role = operator.clients["rds"], as_function(function)
     for name, tags in (("drill-bare", []), ("drill-other", tag_list(**{"ops:drill-environment": "prod"}))):
-        arguments = restores(operator, name, Tags=tags, DeletionProtection=False)
+        arguments = restores(operator, name, Tags=tags, DeletionProtection=False, BackupRetentionPeriod=0)
         rds.restore_db_instance_to_point_in_time(**arguments)
         try:
             role.refused("rds", "delete_db_instance", DBInstanceIdentifier=name, SkipFinalSnapshot=True)

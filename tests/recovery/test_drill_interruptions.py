@@ -1,5 +1,6 @@
 """A drill that is killed at any step leaves nothing after the reaper, and the reaper says that it had work to do."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -60,6 +61,30 @@ def test_a_drill_that_runs_is_left_alone_by_the_reaper(operator: Operator, backu
     assert operator.wait(arn).output["outcome"] == "PASS"
 
 
+def test_a_drill_that_could_not_be_closed_is_closed_by_the_reaper(operator: Operator, backup: Manifest) -> None:
+    """Its evidence is refused, so its end is not on record: it fails, and the reaper says so."""
+    config, iam = operator.config, operator.clients["iam"]
+    function = f"{config.name}-drill-close-drill"
+    role = operator.clients["lambda"].get_function_configuration(FunctionName=function)["Role"].rpartition("/")[2]
+    denied = {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [denied]})
+    iam.put_role_policy(RoleName=role, PolicyName="denied", PolicyDocument=document)
+    try:
+        done = operator.run(workflow="drill", components=["terraform_state"])
+    finally:
+        iam.delete_role_policy(RoleName=role, PolicyName="denied")
+    assert (done.status, done.error) == ("FAILED", "DrillFailed")
+    assert str(done.cause).startswith("CloseDrill: ")
+    record = operator.until(
+        lambda: (reaped(operator), record_of(operator, done.name))[1],
+        lambda record: record.outcome is not None,
+        "the reaper to close it",
+        seconds=60,
+    )
+    assert record.outcome == "INTERRUPTED"
+    assert operator.run(workflow="drill", components=["terraform_state"]).output["outcome"] == "PASS"
+
+
 def test_what_outlives_its_time_is_deleted_and_alarms(operator: Operator, backup: Manifest) -> None:
     """A copy that no workflow knows of any more; and one that only looks like a drill's is told, and left."""
     config, rds = operator.config, operator.clients["rds"]
@@ -72,6 +97,7 @@ def test_what_outlives_its_time_is_deleted_and_alarms(operator: Operator, backup
         "UseLatestRestorableTime": True,
         "DBSubnetGroupName": source["DBSubnetGroup"]["DBSubnetGroupName"],
         "DeletionProtection": False,
+        "BackupRetentionPeriod": 0,
     }
     given = [{"Key": key, "Value": value} for key, value in tags.items()]
     rds.restore_db_instance_to_point_in_time(TargetDBInstanceIdentifier=f"drill-{identity}-db", Tags=given, **common)
