@@ -38,8 +38,8 @@ WAIT_SECONDS = 600.0
 SNAPSHOT = "bench-large"
 
 NOT_SHOWN = (
-    "a restore on AWS, whose speed is not this machine's: what the workflow adds is seconds, most of them until the next "
-    "look at the copy, and they weigh the more the shorter the engine's own part is; here it is as short as it can be",
+    "a restore on AWS, whose speed is not this machine's: what the workflow adds is seconds, most of them until the "
+    "next look at the copy, and they weigh the more the shorter the engine's own part is; here that is very short",
 )
 
 
