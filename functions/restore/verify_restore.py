@@ -6,7 +6,7 @@ from typing import Any
 
 from opskit.adapters.copies import read_authorities
 from opskit.adapters.database_contents import newest_heartbeat, read_contents, verify_read_write
-from opskit.adapters.keyspace import open_cache, read_cache_contents, verify_write
+from opskit.adapters.keyspace import open_cache, read_cache_contents, read_expiries, verify_write
 from opskit.adapters.manifests import Manifests
 from opskit.adapters.sql import connect
 from opskit.clock import moment_of, timestamp
@@ -130,7 +130,9 @@ def _cache(run: Run, part: dict[str, Any], host: str, port: int) -> list[Check]:
         user=None if user == "none" else user,
         group=part["copy"]["name"],
     ) as client:
-        contents = read_cache_contents(client)
+        # Those of the keys that were sampled at the source, not another sample.
+        sampled = recorded.get("before", {}).get("expiries", {})
+        contents = replace(read_cache_contents(client, sample=0), expiries=read_expiries(client, sampled))
         checks = list(check_restored_cache(contents, recorded, loaded_at=run.clock.now()))
         try:
             verify_write(client)

@@ -11,6 +11,7 @@ from tests.recovery.restores import (
     asked,
     backup,
     closed,
+    home,
     live_names,
     log_reaches,
     names,
@@ -24,7 +25,7 @@ from tests.recovery.restores import (
     tags_of,
 )
 
-__all__ = ["backup", "operator", "sets"]
+__all__ = ["backup", "home", "operator", "sets"]
 
 # The service's own cache answers for a moment after the database has changed places.
 CACHE_SECONDS = 6.0

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -74,8 +75,8 @@ def test_the_hourly_run_backs_up_all_five_components(operator: Operator) -> None
     assert data.counts["tables"] > 0
 
 
-def test_the_run_is_on_record_with_its_evidence_and_frees_its_lock(operator: Operator) -> None:
-    hour = HOURS.take()
+def test_the_run_is_on_record_with_its_evidence_and_its_metric_and_frees_its_lock(operator: Operator) -> None:
+    hour, began = HOURS.take(), datetime.now(UTC)
     done = take(operator, hour)
     record = record_of(operator, done)
     assert (record.outcome, record.facts["hour"]) == ("COMPLETE", timestamp(hour))
@@ -83,6 +84,7 @@ def test_the_run_is_on_record_with_its_evidence_and_frees_its_lock(operator: Ope
     assert evidence["body"]["facts"]["manifest"] == record.facts["manifest"]
     assert evidence["body"]["outcome"] == "COMPLETE"
     assert operator.ledger.holder("snapshot") is None
+    assert complete_since(operator, began) == [1.0]
 
 
 def test_the_cache_is_backed_up_every_second_hour_and_counts_in_between(operator: Operator) -> None:
@@ -246,3 +248,26 @@ def _wait_out_the_dump() -> None:
     left = 300 - time.time() % 300
     if left < 12:
         time.sleep(left + 6)
+
+
+def complete_since(operator: Operator, began: datetime) -> list[float]:
+    """What the metric that the alarm watches says, highest of each second."""
+    dimensions = {
+        "environment": operator.config.environment,
+        "workflow": "snapshot",
+        "service": operator.config.service,
+    }
+
+    def read() -> list[float]:
+        found = operator.clients["cloudwatch"].get_metric_statistics(
+            Namespace="DetectionOps",
+            MetricName="SnapshotComplete",
+            Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+            StartTime=began,
+            EndTime=datetime.now(UTC) + timedelta(minutes=1),
+            Period=3600,
+            Statistics=["Maximum"],
+        )
+        return [point["Maximum"] for point in found["Datapoints"]]
+
+    return operator.until(read, bool, "the metric", seconds=20)
