@@ -11,7 +11,7 @@ _NAMES = ("TargetDBInstanceIdentifier", "DBInstanceIdentifier", "ReplicationGrou
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A resource as it was seen at a moment: whether it was `ready`."""
+    """A resource, `rds:<name>` or `elasticache:<name>`, as it was seen at a moment: whether it was `ready`."""
 
     resource: str
     at: datetime
@@ -44,10 +44,10 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
-    """What a recovery took on top of its path, in seconds here: `late` is the part in which nobody looked.
+    """What a recovery took on top of its path, in seconds here.
 
-    `waited`: in waits that are scaled, `late` included. `worked`: the rest, which this machine does at its own speed,
-    and which therefore counts `scale` times.
+    `waited`: in waits that are scaled. `late`: of these, the ones after the engines had ended, in which nobody looked.
+    `worked`: the rest, which this machine does at its own speed, and which therefore counts `scale` times.
     """
 
     seconds: float
@@ -72,7 +72,8 @@ def operations_of(calls: Iterable[Mapping[str, Any]], looks: Sequence[Look], unt
         if service not in ("rds", "elasticache") or operation.startswith(_READS) or call["error"] or began >= until:
             continue
         parameters = call.get("parameters") or {}
-        resource = next((str(parameters[name]) for name in _NAMES if name in parameters), "")
+        name = next((str(parameters[name]) for name in _NAMES if name in parameters), "")
+        resource = f"{service}:{name}"
         at_it = [look.at for look in _first_stretch(resource, looks, began) if look.at < until]
         found.append(Operation(call["action"], resource, began, max(at_it, default=began)))
     return tuple(found)

@@ -2,7 +2,9 @@
 
 from opskit.decisions.manifest import Kind, Manifest
 from sandbox.operator import Operator
-from tests.recovery.drills import ROWS, backup, drill, evidence_of, left_behind, operator, record_of, taken
+from tests.recovery.drills import ROWS, backup, drill, evidence_of, fill, left_behind, operator, record_of, taken
+from tests.recovery.snapshots import HOURS, take
+from tests.recovery.snapshots import record_of as record_of_run
 
 __all__ = ["backup", "operator", "taken"]
 
@@ -129,3 +131,17 @@ def test_one_drill_at_a_time(operator: Operator, backup: Manifest) -> None:
     assert first.rpartition(":")[2] in str(second.cause)
     assert record_of(operator, second.name).outcome == "FAIL"
     assert operator.wait(first).output["outcome"] == "PASS"
+
+
+def test_a_drill_of_what_the_hourly_run_has_backed_up(operator: Operator) -> None:
+    fill(operator)
+    run = take(operator, HOURS.take())
+    assert run.output.get("outcome") == "COMPLETE", run
+    done = drill(operator)
+    assert (done.status, done.output.get("outcome")) == ("SUCCEEDED", "PASS"), done
+    evidence = evidence_of(operator, done.name)
+    assert evidence["plan"]["manifest"]["key"] == record_of_run(operator, run).facts["manifest"]["key"]
+    checks = [check for one in evidence["results"] for check in one["checks"]]
+    assert {check["outcome"] for check in checks} == {"PASS"}
+    for kind in Kind:
+        assert any(kind.value in check["name"] for check in checks) or kind is Kind.DATABASE
