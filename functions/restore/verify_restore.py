@@ -148,8 +148,11 @@ def _recorded(run: Run, part: dict[str, Any], kind: Kind) -> dict[str, Any]:
     if recorded is None:
         return {}
     found = Manifests(run.platform.backup_bucket, run.ledger).read(recorded["key"], sha256=recorded["sha256"])
-    component = found.component(kind, part["source"]["name"])
-    return dict(component.contents) if component else {}
+    # By name, for a cache's backup may be in several manifests; and by the names of those that it has replaced.
+    names = (part["source"]["name"], *part["source"]["formerly"])
+    known = [component for name in names if (component := found.component(kind, name))]
+    taken = [component for component in known if component.id == part["copy"].get("snapshot")]
+    return dict((taken or known)[0].contents) if known else {}
 
 
 def _swaps(plan: dict[str, Any], looks: dict[str, Any]) -> tuple[Swap, ...]:
