@@ -9,7 +9,7 @@ from opskit.adapters.databases import Databases
 from opskit.decisions.drill import drill_tags
 from opskit.decisions.manifest import Manifest
 from sandbox.operator import Operator
-from tests.recovery.drills import backup, left_behind, operator, reaped, record_of, taken
+from tests.recovery.drills import backup, left_behind, operator, reaped, record_of, stop, taken
 
 __all__ = ["backup", "operator", "taken"]
 
@@ -30,7 +30,7 @@ STATES = (
 def test_killed_at_any_step_nothing_is_left_after_the_reaper(operator: Operator, backup: Manifest, state: str) -> None:
     arn = operator.start(workflow="drill")
     operator.wait_for_state(arn, state)
-    operator.clients["stepfunctions"].stop_execution(executionArn=arn, cause="pulled the plug")
+    stop(operator, arn, "pulled the plug")
     operator.until(lambda: reaped(operator), lambda left: not left, "nothing to be left", seconds=150)
     record = operator.ledger.operation_of("drill", arn.rpartition(":")[2])
     if record is not None:
@@ -46,7 +46,7 @@ def test_killed_at_any_step_nothing_is_left_after_the_reaper(operator: Operator,
 def test_the_reaper_comes_by_itself_when_a_drill_was_stopped(operator: Operator, backup: Manifest) -> None:
     arn = operator.start(workflow="drill")
     operator.wait_for_state(arn, "WaitForDatabase")
-    operator.clients["stepfunctions"].stop_execution(executionArn=arn, cause="pulled the plug")
+    stop(operator, arn, "pulled the plug")
     name = arn.rpartition(":")[2]
     operator.until(
         lambda: record_of(operator, name), lambda record: record.outcome == "INTERRUPTED", "the reaper", seconds=90
