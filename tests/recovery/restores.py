@@ -44,6 +44,7 @@ def backup(operator: Operator, sets: dict[str, Manifest]) -> Manifest:
     of = " ".join(operator.endpoints.values())
     if of not in sets or not _is_whole(operator, sets[of]):
         sets[of] = take_backup(operator)
+    log_reaches(operator, now(operator))
     return sets[of]
 
 

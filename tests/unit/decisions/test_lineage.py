@@ -34,6 +34,14 @@ def test_without_a_restore_it_has_always_been_the_same():
     assert former_names(Kind.DATABASE, "a", []) == ()
 
 
+def test_one_that_was_renamed_past_the_restores_is_still_the_last():
+    assert live_at(Kind.DATABASE, "renamed", HISTORY, HOUR + timedelta(hours=5)) == "renamed"
+    assert live_at(Kind.DATABASE, "renamed", HISTORY, HOUR + timedelta(hours=3)) == "b"
+    part = component(Kind.DATABASE, resource="a", taken_at=HOUR + timedelta(hours=5))
+    found = under_one_name([manifest(components=(part,))], Kind.DATABASE, "renamed", HISTORY)
+    assert found[0].components[0].resource == "renamed"
+
+
 def test_the_names_that_it_had():
     assert former_names(Kind.DATABASE, "a", HISTORY) == ("b",)
     assert former_names(Kind.CACHE, "y", HISTORY) == ("x",)

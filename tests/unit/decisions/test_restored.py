@@ -20,7 +20,7 @@ AT = HOUR + timedelta(seconds=30)
 
 
 def outcomes(restored, recorded=RECORDED, *, exact=True, at=AT):
-    checks = check_restored_database(restored, recorded, exact=exact, at=at, begun_at=AT)
+    checks = check_restored_database(restored, recorded, exact=exact, moment=at, begun_at=AT)
     return {check.name: check.outcome for check in checks}
 
 

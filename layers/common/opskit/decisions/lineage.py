@@ -35,12 +35,15 @@ def successions(records: Iterable[OperationRecord]) -> tuple[Succession, ...]:
 
 
 def live_at(kind: Kind, name: str, history: Sequence[Succession], moment: datetime) -> str:
-    """What the service used at `moment`; `name` is what it uses now."""
+    """What the service used at `moment`; `name` is what it uses now.
+
+    What was live last is called `name`, also where somebody has renamed it, or moved the endpoint, past the restores.
+    """
     own = [one for one in history if one.kind is kind]
     until = [one for one in own if one.at <= moment]
-    if until:
-        return until[-1].after
-    return own[0].before if own else name
+    if len(until) == len(own):
+        return name
+    return until[-1].after if until else own[0].before
 
 
 def former_names(kind: Kind, name: str, history: Iterable[Succession]) -> tuple[str, ...]:
@@ -58,13 +61,21 @@ def under_one_name(
             manifest,
             components=tuple(
                 replace(part, resource=name)
-                if part.kind is kind and part.taken_at and part.resource == live_at(kind, name, history, part.taken_at)
+                if part.kind is kind
+                and part.taken_at
+                and part.resource in _names_at(kind, name, history, part.taken_at)
                 else part
                 for part in manifest.components
             ),
         )
         for manifest in manifests
     )
+
+
+def _names_at(kind: Kind, name: str, history: Sequence[Succession], moment: datetime) -> frozenset[str]:
+    """What was live at `moment` may have had one name then and another now."""
+    last = [one.after for one in history if one.kind is kind and one.at <= moment][-1:]
+    return frozenset({live_at(kind, name, history, moment), *last})
 
 
 def _cut_at(record: OperationRecord) -> datetime | None:

@@ -21,15 +21,15 @@ def check_restored_database(
     recorded: Mapping[str, Any],
     *,
     exact: bool,
-    at: datetime | None,
+    moment: datetime | None,
     begun_at: datetime,
 ) -> tuple[Check, ...]:
     """The checks of a restored database.
 
     `recorded`: a manifest component's `contents`, `before` and `after` the snapshot (DatabaseContents as dicts). If
-    `exact`, that snapshot was restored, and everything must be as recorded. Else the restored moment `at` is another
-    one: differences in schema and rows may be what happened in between, so they are only told (INCONCLUSIVE), but the
-    heartbeat must not be newer than the moment.
+    `exact`, that snapshot was restored, and everything must be as recorded. Else the restored `moment` (None: the end of
+    the log when the restore was begun) is another one: differences in schema and rows may be what happened in between,
+    so they are only told (INCONCLUSIVE), but the heartbeat must not be newer than the moment.
     """
     checks: list[Check] = []
     before = DatabaseContents.from_dict(recorded["before"]) if "before" in recorded else None
@@ -43,7 +43,7 @@ def check_restored_database(
         told = [check for check in compared if check.outcome is not Outcome.PASS and not check.name.startswith("check")]
         checks += [Check(c.name, Outcome.INCONCLUSIVE, f"since the last backup: {c.reason}") for c in told]
         checks += [check for check in compared if check.outcome is Outcome.PASS and check.name == "schema"]
-    checks.append(_check_heartbeat(restored.heartbeat, at or begun_at, exact=exact))
+    checks.append(_check_heartbeat(restored.heartbeat, moment or begun_at, exact=exact))
     return tuple(checks)
 
 

@@ -136,3 +136,20 @@ def test_an_isolated_restore_has_nothing_to_swap(event, run, compared, data):
     compared["mode"] = "isolated"
     done = verify(event, run)
     assert (done["swaps"], done["digest"]) == ([], None)
+
+
+def test_the_end_of_the_log_moves_on_while_a_restore_is_planned(event, run, compared, data):
+    """What was the latest restorable time then is not the limit for what comes back."""
+    part = compared["parts"]["database"]
+    part.update(exact=False, at=timestamp(HOUR))
+    data["contents"] = replace(CONTENTS, heartbeat=HOUR + timedelta(seconds=30))
+    data["heartbeats"]["db-new"] = HOUR + timedelta(seconds=30)
+    assert verify(event, run)["outcome"] == "PASS"
+
+
+def test_data_from_after_the_moment_that_was_asked_for_fails(event, run, compared, data):
+    part = compared["parts"]["database"]
+    part.update(exact=False, at=timestamp(HOUR))
+    part["copy"]["moment"] = timestamp(HOUR)
+    data["heartbeats"]["db-new"] = HOUR + timedelta(seconds=30)
+    assert "not the moment that was asked for" in verify(event, run)["reason"]
