@@ -20,7 +20,7 @@ resource "aws_lb" "main" {
 
   idle_timeout               = 60
   drop_invalid_header_fields = true
-  desync_mitigation_mode     = "strictest"
+  desync_mitigation_mode     = "defensive"
   enable_deletion_protection = var.deletion_protection
 
   access_logs {

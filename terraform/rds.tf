@@ -118,14 +118,13 @@ resource "aws_db_instance" "replica" {
 
   max_allocated_storage = 2 * var.database_storage_gb
   storage_type          = "gp3"
-  storage_encrypted     = true
-  kms_key_id            = aws_kms_key.main["database"].arn
+  storage_encrypted     = true # with the instance's key, as every replica in the same region
 
   iam_database_authentication_enabled = true
   ca_cert_identifier                  = "rds-ca-rsa2048-g1"
 
-  # Another zone than the instance's own, and than its standby's as far as AWS chooses in order.
-  availability_zone      = local.zones[2]
+  # Another zone than the instance's.
+  availability_zone      = [for zone in local.zones : zone if zone != aws_db_instance.main.availability_zone][0]
   parameter_group_name   = aws_db_parameter_group.main.name
   vpc_security_group_ids = [aws_security_group.database.id]
   publicly_accessible    = false
@@ -143,6 +142,11 @@ resource "aws_db_instance" "replica" {
   performance_insights_kms_key_id       = var.detailed_monitoring ? aws_kms_key.main["database"].arn : null
   performance_insights_retention_period = var.detailed_monitoring ? 7 : null
   enabled_cloudwatch_logs_exports       = ["postgresql", "upgrade"]
+
+  lifecycle {
+    # After a failover the instance is elsewhere; the replica need not move.
+    ignore_changes = [availability_zone]
+  }
 }
 
 # RDS writes to these names; were the groups not there first, it would make them, without retention and key.

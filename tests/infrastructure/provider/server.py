@@ -1,4 +1,7 @@
-"""Serve the provider on a socket:  python -m tests.infrastructure.provider.server SOCKET
+"""Serve the provider on a socket:  python -m tests.infrastructure.provider.server SOCKET [known]
+
+With `known`, plans say what else would only be known after the apply, so that everything that is made of it (policies,
+parameters, dashboards) can be looked at in a plan.
 
 Terraform finds it through TF_REATTACH_PROVIDERS, so that one process serves a whole run of the tests and no command
 waits for a start. It ends when its standard input is closed, that is with whoever started it.
@@ -22,7 +25,8 @@ MAX_MESSAGE_BYTES = 64 << 20
 class Provider(rpc.ProviderServicer):  # type: ignore[misc]
     """The part of protocol 6 that Terraform needs to validate, plan and apply."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, known: bool) -> None:
+        self._known = known
         self._default_tags: dict[str, str] = {}
 
     def GetProviderSchema(self, request: Any, context: Any) -> Any:
@@ -68,6 +72,8 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc]
             return pb.PlanResourceChange.Response(planned_state=request.proposed_new_state)
         block = schema.block_of("resource_schemas", request.type_name)
         planned = plan.plan(request.type_name, block, proposed, self._default_tags)
+        if self._known:
+            planned = plan.apply(request.type_name, block, planned)
         return pb.PlanResourceChange.Response(planned_state=_write(planned))
 
     def ApplyResourceChange(self, request: Any, context: Any) -> Any:
@@ -111,7 +117,7 @@ def main() -> None:
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=limits)
-    rpc.add_ProviderServicer_to_server(Provider(), server)
+    rpc.add_ProviderServicer_to_server(Provider(known="known" in sys.argv[2:]), server)
     server.add_insecure_port(f"unix:{sys.argv[1]}")
     server.start()
     print("ready", flush=True)
