@@ -58,7 +58,7 @@ def types_in_use(folder: Path) -> tuple[set[str], set[str]]:
 
 
 def derive(wheel: Path, resources: set[str], data_sources: set[str]) -> dict[str, Any]:
-    """The schema of these types, as `terraform providers schema -json` prints it; raises KeyError for an unknown one."""
+    """These types' schema, as `terraform providers schema -json` prints it; raises KeyError for an unknown one."""
     version, sources, provider = _read_bindings(wheel)
     return {
         "format_version": "1.0",

@@ -1,4 +1,4 @@
-"""Terraform, offline: the locked package (or $TERRAFORM), against the provider for tests or, if asked for, the real one."""
+"""Terraform, offline: the locked package (or $TERRAFORM), with a provider for tests or, if asked for, the real one."""
 
 import json
 import os
@@ -32,7 +32,7 @@ class Terraform:
 
     def run(self, folder: Path, *arguments: str, expect: int = 0) -> str:
         """Standard output and error of a command; raises TerraformError unless it exits with `expect`."""
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [*self._program(), *arguments],
             cwd=folder,
             env=self._environment(),
@@ -58,7 +58,9 @@ class Terraform:
     def plan(self, folder: Path, environment: str, *arguments: str) -> dict[str, Any]:
         """The plan of an environment, as `terraform show -json` prints it; it is left in `<environment>.tfplan`."""
         file = f"{environment}.tfplan"
-        self.run(folder, "plan", "-input=false", f"-var-file=environments/{environment}.tfvars", f"-out={file}", *arguments)
+        self.run(
+            folder, "plan", "-input=false", f"-var-file=environments/{environment}.tfvars", f"-out={file}", *arguments
+        )
         return dict(json.loads(self.run(folder, "show", "-json", file)))
 
     def _program(self) -> Sequence[str]:
@@ -89,12 +91,14 @@ def serving(folder: Path, *, known: bool = False) -> Iterator[Terraform]:
     """
     socket = folder / "provider.sock"
     command = [str(PYTHON), "-m", "tests.infrastructure.provider.server", str(socket), *(["known"] if known else [])]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdin
         assert server.stdout
         try:
             if server.stdout.readline().strip() != "ready":
-                raise TerraformError("the provider for tests did not start: is .venv-terraform there (scripts/setup.sh)?")
+                raise TerraformError(
+                    "the provider for tests did not start: is .venv-terraform there (scripts/setup.sh)?"
+                )
             address = {"Network": "unix", "String": str(socket)}
             known = {"Protocol": "grpc", "ProtocolVersion": 6, "Pid": server.pid, "Test": True, "Addr": address}
             yield Terraform({_PROVIDER: known})
@@ -103,7 +107,7 @@ def serving(folder: Path, *, known: bool = False) -> Iterator[Terraform]:
 
 
 def copy_configuration(folder: Path, *, backend: bool = False) -> Path:
-    """A copy of terraform/ to work in, without the backend unless it is asked for: a plan would want to read its state."""
+    """A copy of terraform/ to work in; without the backend unless asked for, since a plan would read its state."""
     shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfplan"))
     if not backend:
         (folder / "backend.tf").unlink()

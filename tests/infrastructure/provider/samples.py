@@ -72,27 +72,29 @@ def natural_name(kind: str, state: dict[str, Any]) -> str:
 
 def attribute_value(kind: str, state: dict[str, Any], name: str, form: Any) -> Any:
     """A value for attribute `name` of type `form` that AWS would give to this resource."""
-    known = natural_name(kind, state)
-    digest = _hash(kind, state)
-    service = kind.removeprefix("aws_").partition("_")[0]
-    arn = _ARNS.get(kind, f"arn:aws:{service}:{{region}}:{{account}}:{kind.removeprefix('aws_')}/{{name}}").format(
-        region=REGION, account=ACCOUNT, name=known, hash=digest
-    )
-    if name == "arn":
-        return arn
-    if name == "id":
-        if kind in _PREFIXES:
-            return f"{_PREFIXES[kind]}-{digest}"
-        return arn if kind.startswith("aws_lb") or kind == "aws_iam_openid_connect_provider" else known
-    if name == "arn_suffix":
-        return arn.rpartition(":")[2].removeprefix("loadbalancer/")
-    if name in {"dns_name", "address", "primary_endpoint_address", "reader_endpoint_address"}:
-        return f"{known}.{name.replace('_', '-')}.{REGION}.amazonaws.com"
-    if name == "endpoint":
-        return f"https://{digest}.{REGION}.amazonaws.com"
-    if name == "issuer":
-        return f"https://oidc.eks.{REGION}.amazonaws.com/id/{digest.upper()}"
-    return _sample(form, f"{kind}.{known}.{name}", kind, state)
+    known, digest = natural_name(kind, state), _hash(kind, state)
+    arn = _arn(kind, known, digest)
+    by_arn = kind.startswith("aws_lb") or kind == "aws_iam_openid_connect_provider"
+    prefix = _PREFIXES.get(kind)
+    host = f"{known}.{name.replace('_', '-')}.{REGION}.amazonaws.com"
+    found = {
+        "arn": arn,
+        "id": f"{prefix}-{digest}" if prefix else arn if by_arn else known,
+        "arn_suffix": arn.rpartition(":")[2].removeprefix("loadbalancer/"),
+        "availability_zone": f"{REGION}{ZONES[0]}",
+        "dns_name": host,
+        "address": host,
+        "primary_endpoint_address": host,
+        "endpoint": f"https://{digest}.{REGION}.amazonaws.com",
+        "issuer": f"https://oidc.eks.{REGION}.amazonaws.com/id/{digest.upper()}",
+    }
+    return found[name] if name in found else _sample(form, f"{kind}.{known}.{name}", kind, state)
+
+
+def _arn(kind: str, name: str, digest: str) -> str:
+    service, _, what = kind.removeprefix("aws_").partition("_")
+    form = _ARNS.get(kind, f"arn:aws:{service}:{{region}}:{{account}}:{what}/{{name}}")
+    return form.format(region=REGION, account=ACCOUNT, name=name, hash=digest)
 
 
 def _sample(form: Any, text: str, kind: str, state: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The AWS provider's schema as the plugin protocol has it, from the fixture that `scripts/derive_provider_schema.py` wrote."""
+"""The AWS provider's schema as the plugin protocol has it, from what `scripts/derive_provider_schema.py` wrote."""
 
 import json
 from functools import cache

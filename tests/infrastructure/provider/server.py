@@ -7,6 +7,8 @@ Terraform finds it through TF_REATTACH_PROVIDERS, so that one process serves a w
 waits for a start. It ends when its standard input is closed, that is with whoever started it.
 """
 
+# ruff: noqa: N802 - the protocol's names
+
 import json
 import sys
 from concurrent import futures
@@ -120,7 +122,8 @@ def main() -> None:
     rpc.add_ProviderServicer_to_server(Provider(known="known" in sys.argv[2:]), server)
     server.add_insecure_port(f"unix:{sys.argv[1]}")
     server.start()
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     sys.stdin.read()
     server.stop(0)
 
