@@ -19,8 +19,9 @@ export AWS_EC2_METADATA_DISABLED := true
 export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 
 .PHONY: help setup demo up down test test-engines test-unit test-contract test-sandbox test-workflow bench-release
+.PHONY: test-infrastructure terraform-test
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
-.PHONY: setup-checkov lock clean
+.PHONY: setup-checkov setup-terraform lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +31,9 @@ setup: ## Create or update the virtual environments
 
 setup-checkov:
 	@sh scripts/setup.sh checkov
+
+setup-terraform:
+	@sh scripts/setup.sh terraform
 
 demo: setup ## Run the whole story on this machine, without an AWS account
 	@$(BIN)/python -m sandbox.demo
@@ -43,9 +47,9 @@ down: ## Stop the sandbox and remove what it left
 # The engines behind RDS and ElastiCache, which no workflow uses yet.
 ENGINES := rds postgres elasticache service_cache service_iam service_queue service_storage
 
-test: check ## Everything that is checked and tested, but for the engines
+test: check setup-terraform ## Everything that is checked and tested, but for the engines
 	@$(PYTEST) -n 2 --dist loadfile $(ENGINES:%=--ignore-glob='*/test_%*') \
-		tests/workflow tests/sandbox tests/contract tests/unit
+		tests/workflow tests/infrastructure tests/sandbox tests/contract tests/unit
 
 test-engines: setup ## PostgreSQL behind RDS, Redis behind ElastiCache, the service that stores
 	@$(PYTEST) -n 2 --dist loadfile $(foreach name,$(ENGINES),$(wildcard tests/sandbox/test_$(name)*.py))
@@ -55,6 +59,13 @@ test-unit: setup ## Decisions and handlers, without a sandbox
 
 test-contract: setup ## Template, state machines, schemas and events agree
 	@$(PYTEST) tests/contract
+
+test-infrastructure: setup setup-terraform ## Terraform for all environments: checked, planned and broken, without an account
+	@$(PYTEST) -n 2 --dist loadfile tests/infrastructure
+
+# With the AWS provider itself, which is downloaded; still without an account.
+terraform-test: setup setup-terraform ## As above with PROVIDER=real: validate and test against the AWS provider
+	@PROVIDER=$(or $(PROVIDER),tests) $(PYTEST) tests/infrastructure/test_deployment_automation.py -k TestTerraform
 
 test-sandbox: setup ## The sandbox does what AWS does
 	@$(PYTEST) tests/sandbox

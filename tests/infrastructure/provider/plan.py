@@ -12,6 +12,11 @@ Unknown = object()
 """Stands for a value that is known only after the apply."""
 
 
+def unconfigurable(block: dict[str, Any]) -> list[str]:
+    """Attributes that only AWS sets."""
+    return [name for name, a in block["attributes"].items() if a.get("computed") and not a.get("optional")]
+
+
 def plan(kind: str, block: dict[str, Any], proposed: dict[str, Any], default_tags: dict[str, str]) -> dict[str, Any]:
     """The planned state of a resource of type `kind` from its configuration merged with what it was."""
     state = _fill(block, proposed, lambda *_: Unknown, top=True)

@@ -46,8 +46,20 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc]
         return pb.ValidateProviderConfig.Response()
 
     def ValidateResourceConfig(self, request: Any, context: Any) -> Any:
-        """As above."""
-        return pb.ValidateResourceConfig.Response()
+        """That nothing is configured which only AWS sets is the provider's to check, not Terraform's."""
+        block = schema.block_of("resource_schemas", request.type_name)
+        config = _read(request.config)
+        problems = [
+            pb.Diagnostic(
+                severity=pb.Diagnostic.ERROR,
+                summary="Value for unconfigurable attribute",
+                detail=f'Can\'t configure a value for "{name}": its value will be decided by AWS.',
+                attribute=pb.AttributePath(steps=[pb.AttributePath.Step(attribute_name=name)]),
+            )
+            for name in plan.unconfigurable(block)
+            if config.get(name) is not None
+        ]
+        return pb.ValidateResourceConfig.Response(diagnostics=problems)
 
     def ValidateDataResourceConfig(self, request: Any, context: Any) -> Any:
         """As above."""
