@@ -60,7 +60,7 @@ test-unit: setup ## Decisions and handlers, without a sandbox
 test-contract: setup ## Template, state machines, schemas and events agree
 	@$(PYTEST) tests/contract
 
-test-infrastructure: setup setup-terraform ## Terraform for all environments: checked, planned and broken, without an account
+test-infrastructure: setup setup-terraform setup-checkov ## Terraform for all environments: checked, planned and broken, without an account
 	@$(PYTEST) -n 2 --dist loadfile tests/infrastructure
 
 # With the AWS provider itself, which is downloaded; still without an account.
