@@ -60,7 +60,7 @@ resource "aws_security_group" "functions" {
 
 resource "aws_vpc_security_group_egress_rule" "functions_to_aws" {
   security_group_id = aws_security_group.functions.id
-  description       = "AWS APIs, which have no fixed addresses; the cluster's API; the service through its load balancer"
+  description       = "AWS APIs (no fixed addresses), the API of the cluster, the service through its load balancer"
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443

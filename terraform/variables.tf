@@ -1,4 +1,4 @@
-# What differs from environment to environment is in environments/*.tfvars.
+# Variables; what the environments set differently is in environments/*.tfvars.
 
 variable "service" {
   description = "Name of the service; everything is named after it."

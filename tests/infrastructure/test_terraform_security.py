@@ -82,6 +82,13 @@ def test_every_rule_names_one_port(platform):
         assert rule["description"], rule.address
 
 
+def test_descriptions_have_only_characters_that_ec2_takes(platform):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html"""
+    kinds = ("security_group", "vpc_security_group_ingress_rule", "vpc_security_group_egress_rule")
+    for resource in (found for kind in kinds for found in platform.of(kind)):
+        assert re.fullmatch(r"[\w. :/()#,@\[\]+=&;{}!$*-]{1,255}", resource["description"], re.ASCII), resource.address
+
+
 def test_no_role_may_do_everything_or_touch_everything(platform):
     seen = 0
     for resource, statement in platform.statements("policy"):
