@@ -45,7 +45,7 @@ down: ## Stop the sandbox and remove what it left
 	@if [ -x $(BIN)/ops ]; then $(BIN)/ops sandbox down; else echo "nothing is installed, so nothing runs"; fi
 
 # The engines behind RDS and ElastiCache, which no workflow uses yet.
-ENGINES := rds postgres elasticache service_cache service_iam service_queue service_storage
+ENGINES := rds postgres elasticache service_cache service_iam service_queue service_recovery service_storage
 
 test: check setup-terraform ## Everything that is checked and tested, but for the engines
 	@$(PYTEST) -n 2 --dist loadfile $(ENGINES:%=--ignore-glob='*/test_%*') \

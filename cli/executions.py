@@ -1,8 +1,8 @@
-"""Executions of the release state machine: start, find, stop, read. Step Functions' API and nothing else."""
+"""Executions of the workflows: start, find, stop, read. Step Functions' API and nothing else."""
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from cli.exits import ExitCode, Failure, exit_code_of
 from cli.history_events import plain_cause
 from cli.session import Session
+from cli.workflows import OPERATIONS, Workflow, is_ours, named_by_us, operation_of, workflow_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,14 @@ class Execution:
         return self.status == "RUNNING"
 
     @property
+    def workflow(self) -> Workflow:
+        """Which state machine's it is."""
+        return workflow_of(self.arn)
+
+    @property
     def operation(self) -> str:
-        """`release` or `rollback`."""
-        return str(self.input.get("operation", "release"))
+        """What it does, in a word or two: `release`, `rollback`, `snapshot`, ..."""
+        return operation_of(self.workflow, self.input)
 
     @property
     def outcome(self) -> str:
@@ -73,6 +79,7 @@ class Execution:
         return {
             "execution": self.name,
             "execution_arn": self.arn,
+            "workflow": self.workflow.value,
             "operation": self.operation,
             "status": self.status,
             "outcome": self.outcome,
@@ -87,12 +94,12 @@ class Execution:
 
 
 def new_name(operation: str) -> str:
-    """A name for an execution: operation, UTC time, four random bytes; sorts by time."""
+    """A name for an execution: operation (one word), UTC time, four random bytes; sorts by time."""
     return f"{operation}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
 
-def start(session: Session, request: Mapping[str, Any], name: str) -> tuple[Execution, bool]:
-    """Start an execution with `request` as its input; (execution, whether it is a new one).
+def start(session: Session, workflow: Workflow, request: Mapping[str, Any], name: str) -> tuple[Execution, bool]:
+    """Start an execution of `workflow` with `request` as its input; (execution, whether it is a new one).
 
     The same name with the same request finds the execution that is there already, running or ended.
 
@@ -102,10 +109,10 @@ def start(session: Session, request: Mapping[str, Any], name: str) -> tuple[Exec
     client = session.client("stepfunctions")
     try:
         answer = client.start_execution(
-            stateMachineArn=session.machine_arn, name=name, input=json.dumps(request, ensure_ascii=False)
+            stateMachineArn=session.machine_arn(workflow), name=name, input=json.dumps(request, ensure_ascii=False)
         )
     except client.exceptions.ExecutionAlreadyExists:
-        found = describe(session, name)
+        found = describe(session, session.execution_arn(workflow, name))
         if _asked(found.input) != _asked(request):
             raise Failure(
                 ExitCode.USAGE,
@@ -122,9 +129,9 @@ def _asked(request: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in request.items() if key != "requested_by"}
 
 
-def describe(session: Session, name_or_arn: str) -> Execution:
-    """One execution by name or ARN; botocore's ExecutionDoesNotExist where there is none."""
-    told = session.client("stepfunctions").describe_execution(executionArn=session.execution_arn(name_or_arn))
+def describe(session: Session, arn: str) -> Execution:
+    """One execution by its ARN; botocore's ExecutionDoesNotExist where there is none."""
+    told = session.client("stepfunctions").describe_execution(executionArn=arn)
     return Execution(
         arn=told["executionArn"],
         name=told.get("name") or told["executionArn"].rpartition(":")[2],
@@ -139,19 +146,66 @@ def describe(session: Session, name_or_arn: str) -> Execution:
 
 
 def find(session: Session, name_or_arn: str) -> Execution | None:
-    """`describe`, or None where there is no such execution."""
+    """An execution of any workflow by its ARN or its name, or None where we have no such execution.
+
+    Raises Failure where several workflows have an execution of that name.
+    """
+    if name_or_arn.startswith("arn:"):
+        arns = [name_or_arn] if is_ours(name_or_arn) else []
+    else:
+        named = named_by_us(name_or_arn)
+        arns = [session.execution_arn(workflow, name_or_arn) for workflow in ((named,) if named else Workflow)]
+    found = [execution for arn in arns if (execution := _described(session, arn))]
+    if len(found) > 1:
+        raise Failure(
+            ExitCode.USAGE,
+            "Ambiguous",
+            f"several workflows have an execution {name_or_arn}: {', '.join(e.arn for e in found)}; give its ARN",
+        )
+    return found[0] if found else None
+
+
+def locate(session: Session, name_or_arn: str) -> Execution:
+    """`find`, or Failure where there is no such execution."""
+    execution = find(session, name_or_arn)
+    if execution is None:
+        raise Failure(
+            ExitCode.UNREACHABLE,
+            "ExecutionNotFound",
+            f"there is no execution {name_or_arn}; `ops history` lists the recorded ones",
+        )
+    return execution
+
+
+def _described(session: Session, arn: str) -> Execution | None:
     client = session.client("stepfunctions")
     try:
-        return describe(session, name_or_arn)
+        return describe(session, arn)
     except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
         return None
 
 
-def running(session: Session) -> list[str]:
-    """ARNs of the executions under way, newest first."""
-    pages = session.client("stepfunctions").get_paginator("list_executions")
-    found = pages.paginate(stateMachineArn=session.machine_arn, statusFilter="RUNNING")
-    return [execution["executionArn"] for page in found for execution in page["executions"]]
+def running(session: Session, workflows: Iterable[Workflow] = OPERATIONS) -> list[str]:
+    """ARNs of the executions of `workflows` under way, newest first.
+
+    A state machine that an older stack has not runs nothing; botocore's StateMachineDoesNotExist if there is none of
+    them.
+    """
+    client = session.client("stepfunctions")
+    found: list[tuple[datetime, str]] = []
+    missing: list[Exception] = []
+    asked = tuple(workflows)
+    for workflow in asked:
+        pages = client.get_paginator("list_executions").paginate(
+            stateMachineArn=session.machine_arn(workflow), statusFilter="RUNNING"
+        )
+        try:
+            found += [(run["startDate"], run["executionArn"]) for page in pages for run in page["executions"]]
+        except client.exceptions.StateMachineDoesNotExist as error:
+            missing.append(error)
+    if len(missing) == len(asked):
+        raise missing[0]
+    return [arn for _, arn in sorted(found, reverse=True)]
 
 
 def stop(session: Session, execution: Execution, cause: str) -> None:

@@ -12,25 +12,30 @@ class ExitCode(IntEnum):
     REFUSED = 3
     UNREACHABLE = 4
     TIMED_OUT = 5
+    INCONCLUSIVE = 6
     INTERRUPTED = 130
 
 
 MEANINGS = {
     ExitCode.SUCCESS: "done, or nothing to do",
-    ExitCode.FAILED: "the release failed, was rolled back, rejected or aborted",
+    ExitCode.FAILED: "failed, rolled back, rejected or aborted; an objective does not hold; evidence is not intact",
     ExitCode.USAGE: "wrong usage or bad input",
-    ExitCode.REFUSED: "refused: lock held, alarm firing, drift, already decided",
+    ExitCode.REFUSED: "refused: lock held, alarm firing, drift, no backup that fits, already decided",
     ExitCode.UNREACHABLE: "not found, unknown environment, no credentials or access, endpoint unreachable",
     ExitCode.TIMED_OUT: "timed out waiting; the execution goes on",
+    ExitCode.INCONCLUSIVE: "could not be judged, or the last judgement is too old",
     ExitCode.INTERRUPTED: "Ctrl-C; the execution goes on",
 }
 
-# The names are those of opskit.errors, as Step Functions reports them.
+# The names are those of opskit.errors, and those that Fail states give, as Step Functions reports them.
 _BY_ERROR = {
     "InvalidInputError": ExitCode.USAGE,
     "UnknownImageError": ExitCode.USAGE,
     "LockHeldError": ExitCode.REFUSED,
     "ReleaseRefusedError": ExitCode.REFUSED,
+    "SnapshotRefused": ExitCode.REFUSED,
+    "RestoreRefused": ExitCode.REFUSED,
+    "DrillRefused": ExitCode.REFUSED,
     "ApprovalError": ExitCode.REFUSED,
 }
 

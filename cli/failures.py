@@ -72,11 +72,22 @@ def _of_answer(error: Any, session: "Session | None") -> Failure:
             "ExecutionNotFound",
             "there is no such execution; `ops history` lists the recorded ones",
         )
-    if session is not None and code == "StateMachineDoesNotExist":
-        return unknown_environment(session, f"state machine {session.machine_name}")
-    if session is not None and code == "ResourceNotFoundException":
-        return unknown_environment(session, f"table {session.table_name}")
+    missing = _missing(error, text, session) if session is not None else ""
+    if session is not None and missing:
+        return unknown_environment(session, missing)
     return Failure(ExitCode.FAILED, code or "ClientError", f"{operation} failed: {code}: {text}")
+
+
+def _missing(error: Any, text: str, session: "Session") -> str:
+    """Which of the stack's resources AWS does not know; empty for any other answer."""
+    code = str(error.response["Error"].get("Code", ""))
+    if code == "StateMachineDoesNotExist":
+        # AWS's message: "State Machine Does Not Exist: 'arn:aws:states:…:stateMachine:<name>'"
+        named = re.search(r":stateMachine:([A-Za-z0-9_-]+)", text)
+        return f"state machine {named[1] if named else ''}".rstrip()
+    if code == "NoSuchBucket":
+        return f"bucket {error.response['Error'].get('BucketName', '')}".rstrip()
+    return f"table {session.table_name}" if code == "ResourceNotFoundException" else ""
 
 
 def _of_refused_credentials(code: str, text: str, operation: str) -> Failure:

@@ -1,4 +1,4 @@
-"""`ops`: release, watch, decide, roll back, look. See `ops --help`."""
+"""`ops`: release, back up, restore, rehearse, watch, decide, look. See `ops --help`."""
 
 import inspect
 import sys
@@ -6,18 +6,34 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.commands import abort, decide, history, release, rollback, status, watch
+from cli.commands import (
+    abort,
+    backups,
+    decide,
+    drill,
+    evidence,
+    history,
+    objectives,
+    release,
+    restore,
+    rollback,
+    snapshot,
+    status,
+    watch,
+)
 from cli.exits import MEANINGS
+from cli.help import Sections
 from cli.options import global_parameters, set_signature
 from cli.sandbox import app as sandbox_app
 from cli.session import Choices
 
-HELP = "Release a service blue-green on AWS, or in the sandbox, and see what is going on."
+HELP = "Release, back up and restore a service on AWS, or in the sandbox, and see what is going on."
 EXIT_CODES = "\n".join(["Exit codes:", "", "\b", *(f"{code:>3}  {MEANINGS[code]}" for code in MEANINGS)])
 
 # Plain help and errors: rich's would cost a quarter of a second at every start.
 app = typer.Typer(
     name="ops",
+    cls=Sections,
     help=f"{HELP}\n\n{EXIT_CODES}",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -50,7 +66,21 @@ _CTX = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotat
 set_signature(_globals, [_CTX, *global_parameters(hidden=False), _VERSION])
 app.callback()(_globals)
 
-for module in (release, watch, status, history, decide, rollback, abort):
+for module in (
+    status,
+    watch,
+    history,
+    abort,
+    release,
+    decide,
+    rollback,
+    snapshot,
+    backups,
+    restore,
+    drill,
+    objectives,
+    evidence,
+):
     module.register(app)
 app.add_typer(sandbox_app, name="sandbox")
 

@@ -63,14 +63,38 @@ def command(
             choices = Choices(**{key: given.pop(key) for key in _GLOBAL}).over(ctx.obj)
             raise typer.Exit(int(_run(function, choices, args, given)))
 
-        own = list(inspect.signature(function).parameters.values())[1:]
-        first = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-        parameters = [first, *own, *global_parameters(hidden=True)]
-        set_signature(run, parameters)
+        _with_globals(run, function)
         app.command(name, epilog=EPILOG)(run)
         return run
 
     return register
+
+
+def group(app: typer.Typer, name: str) -> Callable[[Callable[Concatenate[Context, P], ExitCode]], typer.Typer]:
+    """Register a function as `ops <name>` that has subcommands, too; returns what those are registered with."""
+
+    def register(function: Callable[Concatenate[Context, P], ExitCode]) -> typer.Typer:
+        @functools.wraps(function)
+        def run(ctx: typer.Context, *args: Any, **given: Any) -> None:
+            choices = Choices(**{key: given.pop(key) for key in _GLOBAL}).over(ctx.obj)
+            if ctx.invoked_subcommand is not None:
+                ctx.obj = choices
+                return
+            raise typer.Exit(int(_run(function, choices, args, given)))
+
+        _with_globals(run, function)
+        made = typer.Typer()
+        made.callback(invoke_without_command=True, epilog=EPILOG)(run)
+        app.add_typer(made, name=name)
+        return made
+
+    return register
+
+
+def _with_globals(run: Callable[..., Any], function: Callable[..., Any]) -> None:
+    own = list(inspect.signature(function).parameters.values())[1:]
+    first = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    set_signature(run, [first, *own, *global_parameters(hidden=True)])
 
 
 def set_signature(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> None:
@@ -91,7 +115,8 @@ def not_empty(text: str | None) -> str | None:
 def _refuse_broken_text(given: Mapping[str, Any]) -> None:
     """Python takes bytes that are no UTF-8 from the command line as surrogates, which no service accepts."""
     for name, value in given.items():
-        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        texts = value if isinstance(value, list) else [value]
+        if any("\ud800" <= letter <= "\udfff" for text in texts if isinstance(text, str) for letter in text):
             raise Failure(ExitCode.USAGE, "UsageError", f"{name.replace('_', '-')} is not UTF-8 text")
 
 

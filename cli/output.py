@@ -71,14 +71,16 @@ def jsonable(value: Any) -> Any:
 
 
 def elapsed(seconds: float) -> str:
-    """`4.2s`, `3m07s`, `2h05m`: to the tenth below a minute, coarser above."""
+    """`4.2s`, `3m07s`, `2h05m`, `8d00h`: to the tenth below a minute, coarser above."""
     seconds = max(0.0, seconds)
     if round(seconds, 1) < 60:
         return f"{seconds:.1f}s"
     whole = round(seconds)
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    if whole < 2 * 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
 
 
 def moment(value: datetime | str | None) -> str:
@@ -91,6 +93,14 @@ def moment(value: datetime | str | None) -> str:
     if value is None:
         return "-"
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def size(count: int) -> str:
+    """`512 B`, `3.4 MiB`, `20 GiB`: an amount of data."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    power = min(max(count, 1).bit_length() - 1, 49) // 10
+    number = count / 1024**power
+    return f"{number:.0f} {units[power]}" if power == 0 or number >= 10 else f"{number:.1f} {units[power]}"
 
 
 def short_image(image: str | None) -> str:
@@ -118,6 +128,52 @@ def facts(console: "Console", pairs: Iterable[tuple[str, Any]]) -> None:
     for name, value in rows:
         text = value if isinstance(value, str) else _compact(value)
         console.print(f"{name:<{width}}  {text}")
+
+
+def nested(console: "Console", values: Mapping[str, Any], indent: int = 0) -> None:
+    """`name  value` lines, aligned among siblings; what is nested stands indented below its name."""
+    plain = {name: value for name, value in values.items() if not _has_children(value)}
+    margin = " " * indent
+    width = max((len(name) for name, value in plain.items() if value not in _EMPTY), default=0)
+    for name, value in values.items():
+        if value in _EMPTY:
+            continue
+        if not _has_children(value):
+            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else _scalar(value)
+            console.print(f"{margin}{name:<{width}}  {text}")
+            continue
+        console.print(f"{margin}{name}")
+        for child in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(child, Mapping):
+                _item(console, child, indent + 2, marked=isinstance(value, list | tuple))
+            else:
+                words = ", ".join(map(str, child)) if isinstance(child, list | tuple) else child
+                console.print(f"{margin}  - {words}")
+
+
+def _item(console: "Console", child: Mapping[str, Any], indent: int, *, marked: bool) -> None:
+    if marked and not any(map(_has_children, child.values())):
+        words = (f"{name} {_scalar(value)}" for name, value in child.items() if value not in _EMPTY)
+        console.print(f"{' ' * indent}- {', '.join(words)}")
+        return
+    if marked:
+        console.print(f"{' ' * indent}-")
+    nested(console, child, indent + 2 if marked else indent)
+
+
+_EMPTY: tuple[Any, ...] = (None, "", [], (), {})
+
+
+def _has_children(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return True
+    return isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value)
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return brief(_compact(value))
 
 
 def _compact(value: Any) -> str:

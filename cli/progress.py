@@ -5,7 +5,7 @@ Pass, Succeed, Fail) make no line. A Wait makes none either: its time belongs to
 a state that answers WAIT or INCONCLUSIVE, as the check of a poll loop does, are folded into one line.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -91,6 +91,8 @@ class Progress:
     ending: Ending | None = None
     _open: list[_Visit] = field(default_factory=list)
     _of_event: dict[int, _Visit] = field(default_factory=dict)
+    _trail: dict[int, str] = field(default_factory=dict)
+    """By event, the last visible state on its path: what came before, in a branch, among the events of others."""
     _held: dict[str, Line] = field(default_factory=dict)
     _pause: tuple[str, datetime] | None = None
     _paused_since: datetime | None = None
@@ -132,6 +134,7 @@ class Progress:
         kind = str(event["type"])
         at: datetime = event["timestamp"]
         self._now = at
+        self._trail[int(event["id"])] = self._trail.get(int(event.get("previousEventId") or 0), "")
         if kind == "ExecutionStarted":
             self.started = at
         elif kind in ENDINGS:
@@ -153,13 +156,17 @@ class Progress:
             return []
         if kind not in _VISIBLE:
             return []
+        number = int(event["id"])
         visit = _Visit(name, kind, at, carried=verdict_in(parsed(details.get("input"))))
-        if not self._in_container:
+        before, self._trail[number] = self._trail[number], name
+        if self._in_container:
+            flushed = self._flush({before} - {name})
+        else:
             visit.started = self._paused_since or at
-        flushed = [] if self._in_container else self._flush(keep=name)
+            flushed = self._flush(self._held.keys() - {name})
         self._paused_since = None
         self._open.append(visit)
-        self._of_event[int(event["id"])] = visit
+        self._of_event[number] = visit
         return flushed
 
     def _exit(self, kind: str, event: Mapping[str, Any], at: datetime) -> list[Line]:
@@ -173,7 +180,7 @@ class Progress:
             return []
         self._open.remove(visit)
         self._of_event = {i: v for i, v in self._of_event.items() if v is not visit}
-        flushed = self._flush() if kind in _CONTAINERS and not self._in_container else []
+        flushed = self._flush(set(self._held)) if kind in _CONTAINERS and not self._in_container else []
         return flushed + self._settle(self._line(visit, parsed(details.get("output")), at))
 
     def _line(self, visit: _Visit, output: Any, at: datetime) -> Line:
@@ -233,9 +240,10 @@ class Progress:
         self._said.append(line.reason.partition(": ")[2] or line.reason)
         return line
 
-    def _flush(self, keep: str | None = None) -> list[Line]:
-        lines = [line for name, line in self._held.items() if name != keep]
-        self._held = {name: line for name, line in self._held.items() if name == keep}
+    def _flush(self, names: Set[str]) -> list[Line]:
+        """The lines that are held back for the states `names`, which are not gone back to."""
+        lines = [_settled(line) for name, line in self._held.items() if name in names]
+        self._held = {name: line for name, line in self._held.items() if name not in names}
         if lines:
             self._last = lines[-1].state
         return [self._without_echo(line) for line in lines]
@@ -267,7 +275,7 @@ class Progress:
         status = ENDINGS[kind]
         cut_off = Status.ABORTED if status == "ABORTED" else Status.FAILED
         under_way = [replace(self._folded(self._line(visit, None, at)), status=cut_off) for visit in self._open]
-        waiting = self._flush()
+        waiting = self._flush(set(self._held))
         if status in ("ABORTED", "TIMED_OUT"):
             waiting = [replace(line, status=cut_off) for line in waiting]
         lines = waiting + under_way
@@ -287,3 +295,9 @@ class Progress:
 
     def _total(self, at: datetime) -> float:
         return (at - self.started).total_seconds() if self.started else 0.0
+
+
+def _settled(line: Line) -> Line:
+    """`line` of a state that was left for good: one that only began something, and has no reason to wait, is done."""
+    begun = line.status is Status.WAITING and line.visits == 1 and line.outcome == "WAIT" and not line.reason
+    return replace(line, status=Status.DONE) if begun else line

@@ -128,9 +128,14 @@ def env(directory: Directory = None) -> None:
 
 
 def _provision(config: "Config", progress: "Progress") -> Mapping[str, Any]:
+    from sandbox.operator import Operator  # noqa: PLC0415
     from sandbox.provision import setup  # noqa: PLC0415
 
-    return setup(config, progress)
+    # Its engines too, and everything that starts by itself: this one is to look at, not to test with.
+    facts = setup(config, progress, engines=True, parameters={"Schedules": "ENABLED"})
+    # Its schedule comes to it within the minute; a drill or the objectives need not wait for that.
+    Operator(config).call("objectives-stamp-heartbeat", {})
+    return facts
 
 
 def _resolve(directory: Path | None) -> Path:

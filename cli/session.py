@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from urllib.parse import urlsplit
 
 from cli.exits import ExitCode, Failure
+from cli.workflows import Workflow
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_sts import STSClient
 
     from opskit.adapters.balancer import Balancer
+    from opskit.adapters.objects import Objects
+    from opskit.evidence import Evidence
+    from opskit.evidence_records import EvidenceRecords
     from opskit.ledger import Ledger
     from opskit.platform import Platform
 
@@ -31,7 +36,10 @@ _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 # Each service's own: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
 _ENDPOINT_VARIABLES = {
     "dynamodb": "AWS_ENDPOINT_URL_DYNAMODB",
+    "elasticache": "AWS_ENDPOINT_URL_ELASTICACHE",
     "elbv2": "AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2",
+    "rds": "AWS_ENDPOINT_URL_RDS",
+    "s3": "AWS_ENDPOINT_URL_S3",
     "ssm": "AWS_ENDPOINT_URL_SSM",
     "stepfunctions": "AWS_ENDPOINT_URL_SFN",
     "sts": "AWS_ENDPOINT_URL_STS",
@@ -85,10 +93,9 @@ class Session:
         """`<service>-<environment>`, with which every resource's name begins."""
         return f"{self.service}-{self.environment}"
 
-    @property
-    def machine_name(self) -> str:
-        """The release state machine's name."""
-        return f"{self.name}-release"
+    def machine_name(self, workflow: Workflow) -> str:
+        """The name of a workflow's state machine."""
+        return f"{self.name}-{workflow}"
 
     @property
     def table_name(self) -> str:
@@ -132,6 +139,10 @@ class Session:
     def client(self, service: Literal["elbv2"]) -> "ElasticLoadBalancingv2Client": ...
     @overload
     def client(self, service: Literal["sts"]) -> "STSClient": ...
+    @overload
+    def client(self, service: Literal["s3"]) -> "S3Client": ...
+    @overload
+    def client(self, service: Literal["rds", "elasticache"]) -> Any: ...
     def client(self, service: str) -> Any:
         """The client of `service`, made once."""
         if service not in self._clients:
@@ -158,18 +169,20 @@ class Session:
         identity = self.client("sts").get_caller_identity()
         return {"arn": identity["Arn"], "account": identity["Account"]}
 
-    @cached_property
-    def machine_arn(self) -> str:
-        """The release state machine's ARN."""
+    @property
+    def evidence_bucket(self) -> str:
+        """The bucket of the evidence chain, as the automation stack names it."""
+        return f"{self.name}-evidence-{self.caller['account']}"
+
+    def machine_arn(self, workflow: Workflow) -> str:
+        """The ARN of a workflow's state machine."""
         partition = self.caller["arn"].split(":")[1]
         account = self.caller["account"]
-        return f"arn:{partition}:states:{self.region}:{account}:stateMachine:{self.machine_name}"
+        return f"arn:{partition}:states:{self.region}:{account}:stateMachine:{self.machine_name(workflow)}"
 
-    def execution_arn(self, name_or_arn: str) -> str:
-        """The ARN of an execution of the release state machine, from its name or its ARN."""
-        if name_or_arn.startswith("arn:"):
-            return name_or_arn
-        return f"{self.machine_arn.replace(':stateMachine:', ':execution:')}:{name_or_arn}"
+    def execution_arn(self, workflow: Workflow, name: str) -> str:
+        """The ARN of the execution `name` of a workflow."""
+        return f"{self.machine_arn(workflow).replace(':stateMachine:', ':execution:')}:{name}"
 
     @cached_property
     def ledger(self) -> "Ledger":
@@ -184,6 +197,43 @@ class Session:
             clock=SystemClock(),
             client=self.client("dynamodb"),
         )
+
+    @cached_property
+    def evidence(self) -> "Evidence":
+        """The environment's evidence chain."""
+        from opskit.clock import SystemClock  # noqa: PLC0415
+        from opskit.evidence import Evidence  # noqa: PLC0415
+
+        return Evidence(
+            self.evidence_bucket,
+            self.table_name,
+            self.service,
+            self.environment,
+            SystemClock(),
+            s3=self.client("s3"),
+            dynamodb=self.client("dynamodb"),
+        )
+
+    @cached_property
+    def evidence_records(self) -> "EvidenceRecords":
+        """The single records of that chain."""
+        from opskit.evidence_records import EvidenceRecords  # noqa: PLC0415
+
+        return EvidenceRecords(
+            self.evidence_bucket,
+            self.table_name,
+            self.service,
+            self.environment,
+            s3=self.client("s3"),
+            dynamodb=self.client("dynamodb"),
+        )
+
+    @cached_property
+    def backups(self) -> "Objects":
+        """The objects of the platform's backup bucket."""
+        from opskit.adapters.objects import Objects  # noqa: PLC0415
+
+        return Objects(self.platform.backup_bucket, self.client("s3"))
 
     @cached_property
     def platform(self) -> "Platform":

@@ -1,7 +1,7 @@
 """A loopback address for each endpoint, so that endpoints differ by host and share a port, as they do on AWS.
 
-A CNAME record, with which a cut-over moves a database's name, carries a host and no port; and names below
-`.localhost` are not resolved by the C library. Linux answers for all of 127.0.0.0/8 without any set-up.
+Certificates and login tokens are bound to the endpoint's host, and names below `.localhost` are not resolved by the C
+library. Linux answers for all of 127.0.0.0/8 without any set-up.
 """
 
 import random

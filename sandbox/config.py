@@ -13,7 +13,15 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 # Services whose control plane is the platform plane; every other service lives on the automation plane.
 # The suffixes are those of https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
-PLATFORM_SERVICES = ("ELASTIC_LOAD_BALANCING_V2", "ECR", "EKS", "EC2", "RDS", "ELASTICACHE")
+PLATFORM_SERVICES = (
+    "ELASTIC_LOAD_BALANCING_V2",
+    "ECR",
+    "EKS",
+    "EC2",
+    "RDS",
+    "ELASTICACHE",
+    "RESOURCE_GROUPS_TAGGING_API",
+)
 
 
 class ConfigError(ValueError):
@@ -96,7 +104,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "engine_pace_seconds": _number,
     "database_port": _port,
     "database_archive_seconds": _positive,
-    "name_ttl_seconds": _number,
 }
 _OPTIONAL = frozenset(
     {
@@ -106,7 +113,6 @@ _OPTIONAL = frozenset(
         "engine_pace_seconds",
         "database_port",
         "database_archive_seconds",
-        "name_ttl_seconds",
     }
 )
 
@@ -140,11 +146,9 @@ class Config:
     engine_pace_seconds: float = 0.3
     """How long at least a database or cache stays in each status that it passes through."""
     database_port: int = 5432
-    """The port of every database that this sandbox provisions, and of the name in front of them."""
+    """The port of every database that this sandbox provisions."""
     database_archive_seconds: float = 1.0
     """How often a database's latest restorable time moves; every five minutes on AWS."""
-    name_ttl_seconds: float = 1.0
-    """The longest that a record of the private zone is remembered, whatever TTL it has."""
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -202,16 +206,6 @@ class Config:
     def name(self) -> str:
         """`<service>-<environment>`: the EKS cluster's name and the prefix of most other names."""
         return f"{self.service}-{self.environment}"
-
-    @property
-    def database_name(self) -> str:
-        """The name that the service knows its database by, a record in the private zone."""
-        return f"database.{self.zone}"
-
-    @property
-    def zone(self) -> str:
-        """The private DNS zone."""
-        return f"{self.service}.internal"
 
     @property
     def service_url(self) -> str:

@@ -49,7 +49,6 @@ class Options:
     health_check_interval_seconds: float = 0.5
     engine_pace_seconds: float = 0.3
     database_archive_seconds: float = 1.0
-    name_ttl_seconds: float = 1.0
     ready_timeout_seconds: float = 60.0
     components: Sequence[Component] = COMPONENTS
     setup: Callable[[Config, Progress], Mapping[str, Any]] = field(default=lambda _config, _progress: {})
@@ -194,7 +193,7 @@ def _start(register: Register, options: Options, progress: Progress) -> Config:
     dir_ = register.dir
     for name in ("logs", "tmp"):
         (dir_ / name).mkdir()
-    tls.write(dir_ / "tls", names=(f"*.{options.service}.internal",))
+    tls.write(dir_ / "tls")
     with PortHold(6) as hold:
         config = _configure(dir_, options, hold.ports)
         config.save()
@@ -244,7 +243,6 @@ def _configure(dir_: Path, options: Options, ports: Sequence[int]) -> Config:
         engine_pace_seconds=options.engine_pace_seconds,
         database_port=database,
         database_archive_seconds=options.database_archive_seconds,
-        name_ttl_seconds=options.name_ttl_seconds,
     )
 
 

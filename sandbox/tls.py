@@ -8,9 +8,9 @@ import trustme
 from sandbox.addresses import ENDPOINTS
 
 
-def write(directory: Path, names: Sequence[str] = ()) -> None:
+def write(directory: Path) -> None:
     """Create in `directory` `ca.pem`, `server.pem` (chain) and `server.key`, for 127.0.0.1 and localhost, and
-    `engines.pem` and `engines.key`, which are for every engine's endpoint and the private `names` too.
+    `engines.pem` and `engines.key`, which are for every engine's endpoint and no other name, as on AWS.
 
     The authority's own key is never written, so nothing else can be signed with it.
     """
@@ -18,7 +18,7 @@ def write(directory: Path, names: Sequence[str] = ()) -> None:
     authority = trustme.CA(organization_name="Detection Ops sandbox")
     authority.cert_pem.write_to_path(str(directory / "ca.pem"))
     _issue(authority, directory, "server", ("127.0.0.1", "localhost"))
-    _issue(authority, directory, "engines", ("127.0.0.1", "localhost", *names, *ENDPOINTS))
+    _issue(authority, directory, "engines", ENDPOINTS)
 
 
 def _issue(authority: trustme.CA, directory: Path, name: str, identities: Sequence[str]) -> None:

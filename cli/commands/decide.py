@@ -1,4 +1,4 @@
-"""`ops approve` and `ops reject`: answer a release that asks for a decision."""
+"""`ops approve` and `ops reject`: answer a release or a restore that asks for a decision."""
 
 import json
 from datetime import UTC, datetime
@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.executions import describe, running
+from cli.executions import locate, running
 from cli.exits import ExitCode, Failure
 from cli.options import Context, command, not_empty
 from cli.output import facts, moment, short_image
+from cli.workflows import CHANGING, Workflow
 
 if TYPE_CHECKING:
     from opskit.ledger import Approval
@@ -34,9 +35,9 @@ def approve(
         str | None, typer.Option("--digest", help="Approve only if this is the digest that is asked about.")
     ] = None,
 ) -> ExitCode:
-    """Let a release that waits for approval go on.
+    """Let a release or a restore that waits for approval go on.
 
-    The approval is bound to the image digest that is printed, and counts once.
+    The approval is bound to the digest that is printed (of the image, or of the plan to cut over), and counts once.
     """
     return _decide(context, execution, "approved", reason or "approved", digest)
 
@@ -48,9 +49,9 @@ def reject(
     ],
     execution: Which = None,
 ) -> ExitCode:
-    """Refuse a release that waits for approval.
+    """Refuse a release or a restore that waits for approval.
 
-    It ends without having changed anything.
+    It ends without having changed what clients reach.
     """
     return _decide(context, execution, "rejected", reason, None)
 
@@ -58,15 +59,21 @@ def reject(
 def pending(context: Context) -> "list[Approval]":
     """The questions of running executions that nobody has answered and that have not expired."""
     ledger = context.session.ledger
-    asked = (ledger.approval(arn.rpartition(":")[2]) for arn in running(context.session))
+    asked = (ledger.approval(arn.rpartition(":")[2]) for arn in running(context.session, CHANGING))
     now = datetime.now(UTC)
     return [a for a in asked if a is not None and a.decision is None and a.expires_at > now]
+
+
+def question(workflow: str, execution_name: str, subject: str, digest: str) -> str:
+    """What is asked, in a sentence."""
+    what = f"release {short_image(subject)}" if workflow == Workflow.RELEASE else f"cut over {subject}"
+    return f"{execution_name} asks to {what} ({digest})"
 
 
 def _decide(context: Context, execution: str | None, decision: str, reason: str, digest: str | None) -> ExitCode:
     session, output = context.session, context.output
     approval = _the_question(context, execution)
-    output.say(f"{approval.execution_name} asks to release {short_image(approval.image)} ({approval.digest})", "bold")
+    output.say(question(approval.workflow, approval.execution_name, approval.subject, approval.digest), "bold")
     by = session.caller["arn"]
     decided = session.ledger.decide(approval.execution_name, decision, by, reason, digest=digest or approval.digest)
     _wake(context, decided, by, reason, repeated=approval.decision is not None)
@@ -76,7 +83,8 @@ def _decide(context: Context, execution: str | None, decision: str, reason: str,
         "decided_by": by,
         "decided_at": decided.decided_at,
         "reason": decided.reason,
-        "image": decided.image,
+        "workflow": decided.workflow,
+        "subject": decided.subject,
         "digest": decided.digest,
     }
     output.result(
@@ -85,7 +93,7 @@ def _decide(context: Context, execution: str | None, decision: str, reason: str,
             console,
             [
                 (decision, decided.execution_name),
-                ("image", decided.image),
+                ("image" if decided.workflow == Workflow.RELEASE else "plan", decided.subject),
                 ("digest", decided.digest),
                 ("by", by),
                 ("at", moment(decided.decided_at)),
@@ -110,10 +118,10 @@ def _the_question(context: Context, execution: str | None) -> "Approval":
         return approval
     found = pending(context)
     if not found:
-        raise Failure(ExitCode.UNREACHABLE, "ApprovalNotFound", "no release waits for an approval")
+        raise Failure(ExitCode.UNREACHABLE, "ApprovalNotFound", "nothing waits for an approval")
     if len(found) > 1:
         names = ", ".join(approval.execution_name for approval in found)
-        raise Failure(ExitCode.USAGE, "Ambiguous", f"several releases wait for an approval: {names}; name one")
+        raise Failure(ExitCode.USAGE, "Ambiguous", f"several executions wait for an approval: {names}; name one")
     return found[0]
 
 
@@ -136,7 +144,7 @@ def _wake(context: Context, decided: "Approval", by: str, reason: str, *, repeat
         if repeated:
             context.output.say(f"{decided.execution_name} has had this answer before")
             return
-        execution = describe(context.session, decided.execution_name)
+        execution = locate(context.session, decided.execution_name)
         ended = "it is ending" if execution.running else f"it ended {execution.status}: {execution.reason}"
         raise Failure(
             ExitCode.REFUSED, "ApprovalExpired", f"{decided.execution_name} no longer waits; {ended}"

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.commands.run import PATIENCE, Dry, NoWait, Patience, Reason, execute
+from cli.commands.run import PATIENCE, Dry, Name, NoWait, Patience, Reason, execute
 from cli.exits import ExitCode
 from cli.options import Context, command
+from cli.output import short_image
+from cli.workflows import Workflow
 
 _STEP = re.compile(r"([0-9]{1,3})(?::([0-9]{1,5}))?")
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 class Strategy(StrEnum):
@@ -47,13 +48,6 @@ def parse_steps(text: str) -> list[dict[str, int]]:
 def _steps(text: str | None) -> str | None:
     if text is not None:
         parse_steps(text)
-    return text
-
-
-def _name(text: str | None) -> str | None:
-    # Step Functions allows more, but such names break links, logs and shells.
-    if text is not None and not _NAME.fullmatch(text):
-        raise typer.BadParameter("1 to 80 of A-Z a-z 0-9 _ -")
     return text
 
 
@@ -113,12 +107,7 @@ def release(
         bool, typer.Option("--keep-warm", help="Leave the old version's pods running after success.")
     ] = False,
     reason: Reason = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--name", callback=_name, help="Name of the execution: the same name and request start only once."
-        ),
-    ] = None,
+    name: Name = None,
     dry_run: Dry = False,
     no_wait: NoWait = False,
     timeout: Patience = PATIENCE,
@@ -145,4 +134,5 @@ def release(
         "dry_run": dry_run or None,
         "reason": reason,
     }
-    return execute(context, request, name=name, wait=not no_wait, timeout=timeout)
+    headline = f"release of {short_image(image)}, {request['strategy'] or Strategy.BLUE_GREEN.value}"
+    return execute(context, Workflow.RELEASE, request, headline=headline, name=name, wait=not no_wait, timeout=timeout)

@@ -9,6 +9,7 @@ from cli.commands.run import PATIENCE, Dry, NoWait, Patience, Reason, execute
 from cli.executions import Execution
 from cli.exits import ExitCode, Failure
 from cli.options import Context, command
+from cli.workflows import Workflow
 
 
 def register(app: typer.Typer) -> None:
@@ -28,8 +29,15 @@ def rollback(
     Needs neither approval nor analysis. A release that is under way is stopped instead, which returns all
     traffic to the live version.
     """
-    under_way = current(context)
+    under_way = current(context, (Workflow.RELEASE,))
     if under_way is not None:
+        if under_way.workflow is not Workflow.RELEASE:
+            raise Failure(
+                ExitCode.REFUSED,
+                "LockHeldError",
+                f"{under_way.operation} {under_way.name} holds the lock: watch it with `ops watch {under_way.name}`, "
+                f"or stop it with `ops abort {under_way.name}`",
+            )
         if under_way.operation == "rollback":
             raise Failure(
                 ExitCode.REFUSED,
@@ -45,7 +53,9 @@ def rollback(
         "dry_run": dry_run or None,
         "reason": reason,
     }
-    return execute(context, request, name=None, wait=not no_wait, timeout=timeout)
+    return execute(
+        context, Workflow.RELEASE, request, headline="rollback", name=None, wait=not no_wait, timeout=timeout
+    )
 
 
 def _plan_to_stop(context: Context, execution: Execution) -> ExitCode:

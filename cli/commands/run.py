@@ -1,5 +1,6 @@
-"""What `release`, `rollback` and `watch` share: start an execution, follow it, tell how it ended."""
+"""What the commands that start or watch an execution share: start it, follow it, tell how it ended."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,14 +10,33 @@ from cli.executions import Execution, describe, new_name, start
 from cli.exits import ExitCode
 from cli.follow import Detached, TimedOut, follow
 from cli.options import Context
-from cli.output import brief, elapsed, facts, moment, short_image
+from cli.output import brief, elapsed, facts, moment
+from cli.plans import render_plan
+from cli.results import result_facts
+from cli.workflows import RECORDED, Workflow
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-# A release ends by its own deadline; a CI job that wants to wait for less says so.
+    from opskit.ledger import OperationRecord
+
+# Every execution ends by its own deadline; a CI job that wants to wait for less says so.
 PATIENCE: float | None = None
 
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+def _name(text: str | None) -> str | None:
+    # Step Functions allows more, but such names break links, logs and shells.
+    if text is not None and not _NAME.fullmatch(text):
+        raise typer.BadParameter("1 to 80 of A-Z a-z 0-9 _ -")
+    return text
+
+
+Name = Annotated[
+    str | None,
+    typer.Option("--name", callback=_name, help="Name of the execution: the same name and request start only once."),
+]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; recorded.")]
 Dry = Annotated[bool, typer.Option("--dry-run", help="Plan only; change nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Start it and return.")]
@@ -27,19 +47,19 @@ Patience = Annotated[
 
 
 def execute(
-    context: Context, request: Mapping[str, Any], *, name: str | None, wait: bool, timeout: float | None
+    context: Context,
+    workflow: Workflow,
+    request: Mapping[str, Any],
+    *,
+    headline: str,
+    name: str | None,
+    wait: bool,
+    timeout: float | None,
 ) -> ExitCode:
-    """Start the state machine with `request`, without what is None in it; see it through if `wait`."""
-    session, output = context.session, context.output
-    asked = {key: value for key, value in request.items() if value is not None}
-    check(asked, session.environment)
-    asked["requested_by"] = session.caller["arn"]
-    execution, is_new = start(session, asked, name or new_name(str(asked["operation"])))
-    output.say(f"{_headline(asked)} on {session.name}, execution {execution.name}", "bold")
-    if not is_new:
-        output.say(f"it was started before, at {moment(execution.started)}: this is the same one")
+    """`begin`, and see it through if `wait`."""
+    execution = begin(context, workflow, request, headline=headline, name=name)
     if not wait and execution.running:
-        output.result(
+        context.output.result(
             execution.as_dict(),
             lambda console: console.print(f"started; watch it with: ops watch {execution.name}"),
         )
@@ -47,12 +67,31 @@ def execute(
     return see_through(context, execution.arn, timeout)
 
 
-def check(request: Mapping[str, Any], environment: str) -> None:
+def begin(
+    context: Context, workflow: Workflow, request: Mapping[str, Any], *, headline: str, name: str | None
+) -> Execution:
+    """Start `workflow` with `request`, without what is None in it. `headline`: what is begun, in words."""
+    session, output = context.session, context.output
+    asked = {key: value for key, value in request.items() if value is not None}
+    check(workflow, asked, session.environment)
+    asked["requested_by"] = session.caller["arn"]
+    operation = str(asked.get("operation", workflow.value))
+    execution, is_new = start(session, workflow, asked, name or new_name(operation))
+    dry = " (dry run)" if asked.get("dry_run") else ""
+    output.say(f"{headline}{dry} on {session.name}, execution {execution.name}", "bold")
+    if not is_new:
+        output.say(f"it was started before, at {moment(execution.started)}: this is the same one")
+    return execution
+
+
+def check(workflow: Workflow, request: Mapping[str, Any], environment: str) -> None:
     """Refuse here what the state machine's first step would refuse; raises InvalidInputError."""
     from opskit.decisions.request import refuse_contradictions  # noqa: PLC0415 - not needed for --help
     from opskit.schema import validate  # noqa: PLC0415 - not needed for --help
 
-    refuse_contradictions(validate("release", dict(request)), environment)
+    valid = validate(workflow.value, dict(request))
+    if workflow is Workflow.RELEASE:
+        refuse_contradictions(valid, environment)
 
 
 def see_through(context: Context, arn: str, timeout: float | None) -> ExitCode:
@@ -60,12 +99,23 @@ def see_through(context: Context, arn: str, timeout: float | None) -> ExitCode:
     try:
         execution = follow(context, arn, timeout)
     except Detached as detached:
-        return _leave(context, arn, ExitCode.TIMED_OUT if isinstance(detached, TimedOut) else ExitCode.INTERRUPTED)
-    context.output.result(execution.as_dict(), lambda console: tell(console, execution))
+        return leave(context, arn, detached)
+    record = _recorded(context, execution)
+    document = execution.as_dict() | ({"recorded": record.as_dict()} if record else {})
+    context.output.result(document, lambda console: tell(console, execution, record))
     return execution.exit_code
 
 
-def _leave(context: Context, arn: str, code: ExitCode) -> ExitCode:
+def _recorded(context: Context, execution: Execution) -> "OperationRecord | None":
+    """What the ledger has of it: a Fail state has no output, but its record says what was measured."""
+    if execution.workflow not in RECORDED:
+        return None
+    return context.session.ledger.operation_of(execution.workflow.value, execution.name)
+
+
+def leave(context: Context, arn: str, detached: Detached) -> ExitCode:
+    """Tell that the execution goes on while the command stops watching it."""
+    code = ExitCode.TIMED_OUT if isinstance(detached, TimedOut) else ExitCode.INTERRUPTED
     execution = describe(context.session, arn)
     why = "timed out waiting" if code is ExitCode.TIMED_OUT else "stopped watching"
     ways = f"watch it with: ops watch {execution.name}; stop it with: ops abort {execution.name}"
@@ -79,10 +129,12 @@ def _leave(context: Context, arn: str, code: ExitCode) -> ExitCode:
     return code
 
 
-def tell(console: "Console", execution: Execution) -> None:
+def tell(console: "Console", execution: Execution, record: "OperationRecord | None" = None) -> None:
     """How an ended execution ended, for people."""
+    if record is not None and record.outcome:
+        facts(console, result_facts(record))
     if execution.plan and not execution.would_be_refused:
-        facts(console, _plan_facts(execution.plan))
+        render_plan(console, execution.workflow, execution.plan)
     good = execution.exit_code is ExitCode.SUCCESS
     seconds = (execution.stopped - execution.started).total_seconds() if execution.stopped else 0.0
     head = f"{execution.outcome} after {elapsed(seconds)}"
@@ -91,27 +143,3 @@ def tell(console: "Console", execution: Execution) -> None:
     if execution.would_be_refused:
         head += ", it would be refused"
     console.print(f"{head}: {brief(execution.reason)}" if execution.reason else head, style="green" if good else "red")
-
-
-def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    steps = plan.get("steps") or ()
-    return [
-        ("decision", plan.get("decision")),
-        ("from", _side(plan.get("from_colour"), plan.get("from_image"))),
-        ("to", _side(plan.get("to_colour"), plan.get("image"))),
-        ("replicas", plan.get("replicas")),
-        ("needs healthy", plan.get("required_healthy")),
-        ("steps", ", ".join(f"{step['weight']}% for {step['bake_seconds']}s" for step in steps)),
-        *(("warning", warning) for warning in plan.get("warnings") or ()),
-    ]
-
-
-def _side(colour: str | None, image: str | None) -> str:
-    return f"{colour} {short_image(image)}" if colour else ""
-
-
-def _headline(request: Mapping[str, Any]) -> str:
-    dry = " (dry run)" if request.get("dry_run") else ""
-    if request["operation"] == "rollback":
-        return f"rollback{dry}"
-    return f"release of {short_image(str(request.get('image')))}, {request.get('strategy', 'blue-green')}{dry}"

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cli.commands.decide import pending
+from cli.commands.decide import pending, question
 from cli.executions import History, describe, running
 from cli.exits import ExitCode, Failure
 from cli.failures import explain
 from cli.options import Context, command
 from cli.output import brief, elapsed, facts, moment, short_image
 from cli.progress import Progress
+from cli.recovery import last_drill, last_snapshot, objectives_now, read_endpoints, rows_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,6 +56,10 @@ def status(context: Context) -> ExitCode:
         "running": part(lambda: _running(context)),
         "approvals": part(lambda: _approvals(context)),
         "last": part(lambda: _last(context)),
+        "endpoints": part(lambda: read_endpoints(context)),
+        "last_snapshot": part(lambda: last_snapshot(context)),
+        "last_drill": part(lambda: last_drill(context)),
+        "objectives": part(lambda: objectives_now(context)),
     }
     context.output.result(document, lambda console: _show(console, document))
     return problems[0].code if problems else ExitCode.SUCCESS
@@ -107,6 +112,7 @@ def _running(context: Context) -> list[dict[str, Any]]:
         found.append(
             {
                 "execution": execution.name,
+                "workflow": execution.workflow.value,
                 "operation": execution.operation,
                 "image": execution.input.get("image"),
                 "requested_by": execution.input.get("requested_by"),
@@ -148,13 +154,12 @@ def _show(console: "Console", told: dict[str, Any]) -> None:
         rows.append((f"{colour} targets", _target_words(targets)))
     rows.append(("lock", _lock_words(told["lock"])))
     rows += [("running", _running_words(run)) for run in _list(told["running"], "running", rows)]
-    rows += [
-        ("approval", f"{a['execution_name']} asks to release {short_image(a['image'])} ({a['digest']}) "
-         f"until {moment(a['expires_at'])}: ops approve | ops reject")
-        for a in _list(told["approvals"], "approval", rows)
-    ]  # fmt: skip
+    for asked in _list(told["approvals"], "approval", rows):
+        asks = question(asked["workflow"], asked["execution_name"], asked["subject"], asked["digest"])
+        rows.append(("approval", f"{asks} until {moment(asked['expires_at'])}: ops approve | ops reject"))
     last = told["last"]
-    rows.append(("last", _last_words(last) if last else "no release yet"))
+    rows.append(("last release", _last_words(last) if last else "none yet"))
+    rows += rows_of(told)
     facts(console, rows)
 
 

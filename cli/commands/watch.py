@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.commands.run import PATIENCE, Patience, see_through
-from cli.executions import running
+from cli.executions import locate, running
 from cli.exits import ExitCode, Failure
 from cli.options import Context, command, not_empty
 
@@ -29,7 +29,7 @@ def watch(
 
     The exit code tells how it ended. Ctrl-C stops watching, not the execution.
     """
-    arn = context.session.execution_arn(execution) if execution else _the_running_one(context)
+    arn = locate(context.session, execution).arn if execution else _the_running_one(context)
     return see_through(context, arn, timeout)
 
 
@@ -37,4 +37,7 @@ def _the_running_one(context: Context) -> str:
     found = running(context.session)
     if not found:
         raise Failure(ExitCode.UNREACHABLE, "NothingRunning", "nothing is running; `ops history` lists what has run")
+    if len(found) > 1:
+        others = ", ".join(arn.rpartition(":")[2] for arn in found[1:])
+        context.output.say(f"of {len(found)} that run, this is the newest; the others: {others}", "yellow")
     return found[0]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opskit.adapters.balancer import Balancer
-from opskit.adapters.executions import Ended, ended_execution
+from opskit.adapters.executions import Ended, ended_execution, state_machine_of
 from opskit.adapters.functions import invoke
 from opskit.adapters.notifier import Notifier
 from opskit.decisions.repair import Repair, choose_colour, home_of
@@ -80,7 +80,10 @@ def _from_lock(run: Run) -> Ended | None:
     holder = run.ledger.holder()
     if holder is None or (holder.owner.endswith(REPAIR) and not holder.expired):
         return None
-    return ended_execution(holder.owner.removesuffix(REPAIR))
+    arn = holder.owner.removesuffix(REPAIR)
+    if state_machine_of(arn) != f"{run.settings.service}-{run.settings.environment}-release":
+        return None  # a restore holds the same lock, and has a repair of its own
+    return ended_execution(arn)
 
 
 def _seize(run: Run, ended: Ended) -> Lock | None:

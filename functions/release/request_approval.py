@@ -20,7 +20,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     run.ledger.request_approval(
         run.execution.name,
         event["task_token"],
-        image=plan["image"],
+        subject=plan["image"],
         digest=plan["digest"],
         expires_at=expires_at,
     )

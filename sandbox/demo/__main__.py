@@ -1,5 +1,6 @@
 """`make demo`: start a sandbox, tell the story, take the sandbox down."""
 
+import functools
 import signal
 import sys
 import tempfile
@@ -8,13 +9,29 @@ from types import FrameType
 
 from rich.console import Console
 
-from sandbox.demo import release
+from sandbox.demo import recovery, release
 from sandbox.demo.stage import Stage
 from sandbox.demo.story import Story
 from sandbox.provision import setup
 from sandbox.supervisor import Options, SandboxError, down, up
 
 OUT = Path(__file__).parents[2] / "out" / "demo.json"
+
+# What needs no chapter of its own runs while others are told, as it would in production.
+CHAPTERS = {
+    "A release, blue-green, under load": (recovery.begin_snapshot, release.blue_green),
+    "An hourly snapshot": (None, recovery.hourly_snapshot),
+    "A rollback, with the old colour warm": (recovery.begin_drill, release.roll_back),
+    "A canary, and a second release at the same time": (None, release.canary),
+    "A drill": (None, recovery.drill),
+    "A version that never gets healthy": (None, release.never_healthy),
+    "A version that fails its clients": (None, release.bad_under_traffic),
+    "An alarm that was firing before": (None, release.firing_alarm),
+    "A release stopped from outside": (None, release.stopped_from_outside),
+    "A disaster, and the data of the moment before": (None, recovery.disaster),
+    "The objectives, and the evidence": (None, recovery.objectives),
+}
+"""What begins in the background, and what is told."""
 
 
 def main() -> int:
@@ -28,23 +45,26 @@ def main() -> int:
         place = Path(directory) / "sandbox"
 
         def start() -> dict[str, object]:
-            config = up(place, Options(setup=setup), progress=lambda line: console.print(f"  {line}", highlight=False))
+            options = Options(setup=functools.partial(setup, engines=True))
+            config = up(place, options, progress=lambda line: console.print(f"  {line}", highlight=False))
             stage.append(Stage(config, console))
             return {"service": config.service_url}
 
         try:
             if story.tell("Everything starts on this machine", start):
-                for name, chapter in release.CHAPTERS.items():
-                    story.tell(name, lambda chapter=chapter: chapter(stage[0]))  # type: ignore[misc]
+                for name, (meanwhile, chapter) in CHAPTERS.items():
+                    if meanwhile:
+                        meanwhile(stage[0])
+                    story.tell(name, functools.partial(chapter, stage[0]))
             else:
-                for name in release.CHAPTERS:
+                for name in CHAPTERS:
                     story.skip(name, "the sandbox did not start")
         except KeyboardInterrupt:
             console.print("interrupted: taking everything down")
             return 130
         finally:
             if stage:
-                stage[0].clients.stop()
+                stage[0].close()
             try:
                 down(place, progress=lambda line: console.print(line, highlight=False))
             except SandboxError as error:

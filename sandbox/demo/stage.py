@@ -1,29 +1,19 @@
-"""What the chapters of the demo share: the sandbox, the load, the `ops` command, and a voice."""
+"""What the chapters of the demo share: the sandbox, the clients on it, and a voice."""
 
-import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from opskit.traffic import Weights
-from sandbox.config import Config, environment
+from sandbox.demo.commands import ChapterError, Commands
 from sandbox.load import Load, Plan, Report
 from sandbox.operator import Operator
+from sandbox.operator.engines import Pulse
 
-OPS_SECONDS = 120
+# Stands in for the schedule's minute.
+PULSE_SECONDS = 2.0
 LONGEST_SECONDS = 1200
-
-
-class ChapterError(AssertionError):
-    """What a chapter claims did not come about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +26,28 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Stage:
+class Stage(Commands):
     """A running sandbox with clients on it from the first chapter to the last.
 
     The clients keep their connections alive and send 200 requests a second, one in a hundred of them 2 s long.
     """
 
-    config: Config
-    console: Console
     operator: Operator = field(init=False)
     clients: Load = field(init=False)
+    pulse: Pulse = field(init=False)
+    _open: ExitStack = field(default_factory=ExitStack, init=False)
 
     def __post_init__(self) -> None:
         self.operator = Operator(self.config)
-        self.clients = Load(Plan(url=self.config.service_url, seconds=LONGEST_SECONDS)).start()
+        plan = Plan(url=self.config.service_url, seconds=LONGEST_SECONDS)
+        self.clients = Load(plan, track_writes=True).start()
+        self.pulse = self._open.enter_context(self.operator.pulse(PULSE_SECONDS))
+
+    def close(self) -> None:
+        """No more clients, heartbeats, or commands in the background."""
+        self.end_background()
+        self.clients.stop()
+        self._open.close()
 
     def say(self, text: str) -> None:
         """One line of what is going on."""
@@ -61,41 +59,18 @@ class Stage:
         before = self.clients.report()
 
         def seen() -> Seen:
-            now = self._settled()
+            now = self.settled()
             versions = {name for name, n in now.versions.items() if n > before.versions.get(name, 0)}
             return Seen(now.requests - before.requests, now.failed - before.failed, frozenset(versions))
 
         yield seen
 
-    def _settled(self) -> Report:
+    def settled(self) -> Report:
         """A report that was written after this call; one is written every second."""
         asked = self.clients.report().seconds
         return self.operator.until(
             self.clients.report, lambda report: report.seconds > asked, "the clients' next report", seconds=10
         )
-
-    def ops(self, *arguments: str, exits: int = 0) -> dict[str, Any]:
-        """Run `ops`, showing what a person would see; return its JSON. It must end with `exits`."""
-        self.console.print(f"  [bold]$ ops {' '.join(arguments)}[/bold]", highlight=False)
-        began = time.monotonic()
-        process = subprocess.Popen(  # noqa: S603 - our own command
-            [str(Path(sys.executable).with_name("ops")), *arguments, "--json"],
-            env=os.environ | environment(self.config),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stderr is not None and process.stdout is not None  # noqa: S101, PT018 - pipes, as asked for
-        for line in process.stderr:
-            self.console.print(f"    {line.rstrip()}", highlight=False, markup=False)
-            if time.monotonic() - began > OPS_SECONDS:
-                process.kill()
-                raise ChapterError(f"ops {arguments[0]} took more than {OPS_SECONDS} s")
-        out = process.stdout.read()
-        if process.wait() != exits:
-            raise ChapterError(f"ops {arguments[0]} ended with {process.returncode}, expected {exits}: {out.strip()}")
-        return dict(json.loads(out)) if out.strip() else {}
 
     def expect(self, condition: bool, claim: str, seen: object = "") -> None:
         """Say the claim, or fail the chapter with what was seen."""

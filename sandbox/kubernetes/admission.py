@@ -1,8 +1,8 @@
-"""What happens to a pod before it is stored: security admission, and the load balancer's readiness gates."""
+"""What happens to a pod before it is stored: security admission, its identity, the balancer's readiness gates."""
 
 from typing import Any
 
-from sandbox.kubernetes import podsecurity
+from sandbox.kubernetes import podsecurity, workload_identity
 from sandbox.kubernetes.resources import NAMESPACES, SERVICES, TARGET_GROUP_BINDINGS
 from sandbox.kubernetes.store import Key, Object, Store
 
@@ -13,6 +13,7 @@ GATE_PREFIX = "target-health.elbv2.k8s.aws/"
 def admit(store: Store, pod: Object) -> None:
     """Refuse the pod (403), or add to it what the cluster's webhooks add."""
     namespace = store.find(Key(NAMESPACES, "", pod["metadata"]["namespace"]))
+    workload_identity.inject(store, pod)
     podsecurity.admit(namespace, pod)
     labels = (namespace or {}).get("metadata", {}).get("labels", {})
     if labels.get(GATE_LABEL) == "enabled":

@@ -23,13 +23,18 @@ Rule = dict[str, list[str]]
 
 _READ = ["get", "list", "watch"]
 _WRITE = [*_READ, "create", "update", "patch", "delete", "deletecollection"]
-_VIEWED = ["pods", "pods/log", "pods/status", "services", "configmaps", "events", "serviceaccounts"]
+_VIEWED = [
+    *("pods", "pods/log", "pods/status", "services", "configmaps", "events", "serviceaccounts"),
+    "persistentvolumeclaims",
+]
 _WORKLOADS = ["deployments", "deployments/scale", "deployments/status", "replicasets", "replicasets/scale"]
-_EDITED = ["pods", "services", "configmaps", "secrets", "serviceaccounts", "events"]
+_BATCH = ["jobs", "jobs/status", "cronjobs", "cronjobs/status"]
+_EDITED = ["pods", "services", "configmaps", "secrets", "serviceaccounts", "events", "persistentvolumeclaims"]
 _ALL: Rule = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
 _VIEW: list[Rule] = [
     {"apiGroups": [""], "resources": [*_VIEWED, "namespaces"], "verbs": _READ},
     {"apiGroups": ["apps"], "resources": _WORKLOADS, "verbs": _READ},
+    {"apiGroups": ["batch"], "resources": _BATCH, "verbs": _READ},
     {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": _READ},
     {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": _READ},
 ]
@@ -37,6 +42,7 @@ _EDIT: list[Rule] = [
     *_VIEW,
     {"apiGroups": [""], "resources": _EDITED, "verbs": _WRITE},
     {"apiGroups": ["apps"], "resources": _WORKLOADS, "verbs": _WRITE},
+    {"apiGroups": ["batch"], "resources": _BATCH, "verbs": _WRITE},
     {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": _WRITE},
     {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": _WRITE},
 ]

@@ -1,6 +1,7 @@
 """The cluster as a whole: store, controllers, kubelet and API in one event loop."""
 
 import asyncio
+import functools
 import ssl
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,9 @@ from aiohttp import web
 from sandbox.config import Config, port_of
 from sandbox.kubernetes import admin_token
 from sandbox.kubernetes.access import AccessEntries
+from sandbox.kubernetes.controllers.cron_job import CronJobController
 from sandbox.kubernetes.controllers.deployment import DeploymentController
+from sandbox.kubernetes.controllers.job import JobController
 from sandbox.kubernetes.controllers.loop import Controller
 from sandbox.kubernetes.controllers.owners import GarbageCollector
 from sandbox.kubernetes.controllers.replicaset import ReplicaSetController
@@ -18,9 +21,11 @@ from sandbox.kubernetes.controllers.targets import TargetsController
 from sandbox.kubernetes.defaults import apply_defaults
 from sandbox.kubernetes.identity import Authenticator
 from sandbox.kubernetes.kubelet.container import Backoff, Runtime
+from sandbox.kubernetes.kubelet.environment import node_variables
 from sandbox.kubernetes.kubelet.images import Images
 from sandbox.kubernetes.kubelet.kubelet import Kubelet
 from sandbox.kubernetes.kubelet.probes import Prober
+from sandbox.kubernetes.kubelet.volumes import Volumes
 from sandbox.kubernetes.resources import NAMESPACES
 from sandbox.kubernetes.server import Server
 from sandbox.kubernetes.store import Store
@@ -45,11 +50,21 @@ class Cluster:
         self.store = Store()
         self._config = config
         pod_logs = config.dir / "logs" / "pods"
-        runtime = Runtime(Images(clients.ecr), Prober(), pod_logs, backoff or Backoff())
+        backoff = backoff or Backoff()
+        runtime = Runtime(
+            images=Images(clients.ecr),
+            prober=Prober(),
+            volumes=Volumes(self.store, config.dir / "volumes", functools.cache(lambda: _issuer(clients.eks, config))),
+            logs=pod_logs,
+            backoff=backoff,
+            node=node_variables(config),
+        )
         self._kubelet = Kubelet(self.store, runtime)
         self._controllers: list[Controller] = [
             DeploymentController(self.store),
             ReplicaSetController(self.store),
+            JobController(self.store, backoff),
+            CronJobController(self.store),
             GarbageCollector(self.store),
             TargetsController(self.store, clients.elbv2, registration_delay_seconds=config.registration_delay_seconds),
         ]
@@ -85,6 +100,10 @@ class Cluster:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         serving = self._runner.cleanup() if self._runner else asyncio.sleep(0)
         await asyncio.gather(self._kubelet.stop(STOP_SECONDS), serving)
+
+
+def _issuer(eks: Any, config: Config) -> str:
+    return str(eks.describe_cluster(name=config.name)["cluster"]["identity"]["oidc"]["issuer"])
 
 
 def _log(message: str) -> None:

@@ -5,7 +5,16 @@ Values as in https://kubernetes.io/docs/reference/kubernetes-api/
 
 from typing import Any
 
-from sandbox.kubernetes.resources import DEPLOYMENTS, NAMESPACES, PODS, REPLICA_SETS, SERVICES, Resource
+from sandbox.kubernetes.resources import (
+    CRON_JOBS,
+    DEPLOYMENTS,
+    JOBS,
+    NAMESPACES,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+    Resource,
+)
 from sandbox.kubernetes.store import Object
 
 _PROBE = {
@@ -31,10 +40,27 @@ def apply_defaults(resource: Resource, obj: Object) -> None:
         if resource is DEPLOYMENTS:
             _deployment(spec)
         _pod_spec(spec.get("template", {}).get("spec", {}))
+    elif resource is JOBS:
+        _job(obj.setdefault("spec", {}))
+    elif resource is CRON_JOBS:
+        spec = obj.setdefault("spec", {})
+        spec.setdefault("concurrencyPolicy", "Allow")
+        spec.setdefault("suspend", False)
+        spec.setdefault("successfulJobsHistoryLimit", 3)
+        spec.setdefault("failedJobsHistoryLimit", 1)
+        _pod_spec(spec.get("jobTemplate", {}).get("spec", {}).get("template", {}).get("spec", {}))
     elif resource is SERVICES:
         for port in obj.get("spec", {}).get("ports", []):
             port.setdefault("protocol", "TCP")
             port.setdefault("targetPort", port.get("port"))
+
+
+def _job(spec: dict[str, Any]) -> None:
+    for name in ("parallelism", "completions"):
+        spec.setdefault(name, 1)
+    spec.setdefault("backoffLimit", 6)
+    spec.setdefault("suspend", False)
+    _pod_spec(spec.get("template", {}).get("spec", {}))
 
 
 def _deployment(spec: dict[str, Any]) -> None:

@@ -87,6 +87,13 @@ def _label(path: Path, manifests: list[Manifest], entry: Manifest) -> None:
         raise KustomizeError(f"{path}: labels may have pairs and includeTemplates")
     for manifest in manifests:
         manifest["metadata"].setdefault("labels", {}).update(entry["pairs"])
-        template = manifest.get("spec", {}).get("template")
-        if entry.get("includeTemplates") and template is not None:
-            template.setdefault("metadata", {}).setdefault("labels", {}).update(entry["pairs"])
+        if entry.get("includeTemplates"):
+            for template in _templates(manifest.get("spec", {})):
+                template.setdefault("metadata", {}).setdefault("labels", {}).update(entry["pairs"])
+
+
+def _templates(spec: Manifest) -> list[Manifest]:
+    """The templates in a spec: a CronJob has one of Jobs, and that one of pods."""
+    if "jobTemplate" in spec:
+        return [spec["jobTemplate"], *_templates(spec["jobTemplate"].get("spec", {}))]
+    return [spec["template"]] if "template" in spec else []

@@ -20,6 +20,21 @@ FIELD_MANAGER = "detection-ops-provision"
 TargetGroupBinding = create_namespaced_resource("elbv2.k8s.aws", "v1beta1", "TargetGroupBinding", "targetgroupbindings")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """What the manifests leave open about where the service keeps its data."""
+
+    service: str
+    environment: str
+    role_arn: str
+    """The pods' role."""
+    backup_bucket: str
+    database_authorities: str
+    """The certificates themselves, PEM."""
+    cache_tls: bool = False
+    queue_volume: str = "fs-sandbox::fsap-sandbox"
+
+
 @dataclass(frozen=True, slots=True)
 class Values:
     """What the manifests leave open."""
@@ -28,6 +43,8 @@ class Values:
     """Full reference of the image that the colours start with."""
     target_group_blue_arn: str
     target_group_green_arn: str
+    stores: Stores | None = None
+    """Without, the service keeps its data in memory: its settings are left empty and the queue is not dumped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +58,9 @@ class Pace:
     grace: int = 15
     """More than `pre_stop` and the service's longest request (10 s)."""
     progress_deadline: int = 8
+    endpoint_poll: int = 1
+    dump_schedule: str = "* * * * *"
+    """As often as cron can; whoever wants it sooner runs it (`jobs.run_now`)."""
 
 
 def overlay(environment: str) -> Path:
@@ -51,25 +71,59 @@ def overlay(environment: str) -> Path:
 def render(
     environment: str, values: Values, *, pace: Pace | None = None, replicas: int | None = None
 ) -> list[Manifest]:
-    """The manifests of an environment, ready to apply.
+    """The manifests of an environment, ready to apply, and the ConfigMap of authorities that they refer to.
 
     `pace` shortens waits (None leaves them as deployed); `replicas` sets the live colour's, blue. Raises
     KeyError for a placeholder that `values` does not fill.
     """
-    fillings = {
+    text = Template(json.dumps(build(overlay(environment)))).substitute(_fillings(values))
+    manifests: list[Manifest] = json.loads(text)
+    for manifest in manifests:
+        spec = manifest.get("spec", {})
+        if manifest["kind"] == "Deployment":
+            if pace:
+                _hasten(spec, pace)
+            if replicas is not None and spec["replicas"] > 0:
+                spec["replicas"] = replicas
+        elif manifest["kind"] == "CronJob":
+            spec["suspend"] = values.stores is None
+            if pace:
+                spec["schedule"] = pace.dump_schedule
+        elif manifest["kind"] == "ConfigMap":
+            if values.stores is None:
+                manifest["data"] = {}
+            elif pace:
+                manifest["data"]["ENDPOINT_POLL_SECONDS"] = str(pace.endpoint_poll)
+        elif manifest["kind"] == "ServiceAccount" and values.stores is None:
+            manifest["metadata"]["annotations"] = {}
+    # The first is the namespace.
+    return [manifests[0], _authorities(manifests[1], values.stores), *manifests[1:]]
+
+
+def _fillings(values: Values) -> dict[str, str]:
+    stores = values.stores
+    return {
         "IMAGE": values.image,
         "TARGET_GROUP_BLUE_ARN": values.target_group_blue_arn,
         "TARGET_GROUP_GREEN_ARN": values.target_group_green_arn,
+        "SERVICE": stores.service if stores else "",
+        "ENVIRONMENT": stores.environment if stores else "",
+        "SERVICE_ROLE_ARN": stores.role_arn if stores else "",
+        "BACKUP_BUCKET": stores.backup_bucket if stores else "",
+        "QUEUE_VOLUME": stores.queue_volume if stores else "",
+        "CACHE_TLS": "true" if stores and stores.cache_tls else "false",
     }
-    text = Template(json.dumps(build(overlay(environment)))).substitute(fillings)
-    manifests: list[Manifest] = json.loads(text)
-    for manifest in manifests:
-        if manifest["kind"] == "Deployment":
-            if pace:
-                _hasten(manifest["spec"], pace)
-            if replicas is not None and manifest["spec"]["replicas"] > 0:
-                manifest["spec"]["replicas"] = replicas
-    return manifests
+
+
+def _authorities(neighbour: Manifest, stores: Stores | None) -> Manifest:
+    """The one object that is made apart (see `kubernetes/base/kustomization.yaml`), with a neighbour's labels."""
+    place = {name: neighbour["metadata"][name] for name in ("namespace", "labels")}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "database-authorities", **place},
+        "data": {"database.pem": stores.database_authorities} if stores else {},
+    }
 
 
 def _hasten(spec: dict[str, Any], pace: Pace) -> None:

@@ -37,6 +37,12 @@ REPLICA_SETS = Resource("apps", "v1", "ReplicaSet", "replicasets", subresources=
 TARGET_GROUP_BINDINGS = Resource(
     "elbv2.k8s.aws", "v1beta1", "TargetGroupBinding", "targetgroupbindings", subresources=("status",)
 )
+JOBS = Resource("batch", "v1", "Job", "jobs", subresources=("status",))
+CRON_JOBS = Resource("batch", "v1", "CronJob", "cronjobs", subresources=("status",))
+CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps")
+SERVICE_ACCOUNTS = Resource("", "v1", "ServiceAccount", "serviceaccounts")
+VOLUMES = Resource("", "v1", "PersistentVolume", "persistentvolumes", namespaced=False, subresources=("status",))
+VOLUME_CLAIMS = Resource("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", subresources=("status",))
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "Role", "roles")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", namespaced=False)
@@ -51,15 +57,19 @@ RESOURCES: tuple[Resource, ...] = (
     EVENTS,
     DEPLOYMENTS,
     REPLICA_SETS,
+    JOBS,
+    CRON_JOBS,
+    CONFIG_MAPS,
+    SERVICE_ACCOUNTS,
+    VOLUMES,
+    VOLUME_CLAIMS,
     TARGET_GROUP_BINDINGS,
     ROLES,
     ROLE_BINDINGS,
     CLUSTER_ROLES,
     CLUSTER_ROLE_BINDINGS,
     # Kept and served, but nothing in this cluster acts on them.
-    Resource("", "v1", "ConfigMap", "configmaps"),
     Resource("", "v1", "Secret", "secrets"),
-    Resource("", "v1", "ServiceAccount", "serviceaccounts"),
     Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", subresources=("status",)),
     Resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
 )

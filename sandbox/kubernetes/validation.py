@@ -3,8 +3,18 @@
 import re
 from typing import Any
 
+from croniter import croniter
+
 from sandbox.kubernetes.errors import invalid
-from sandbox.kubernetes.resources import DEPLOYMENTS, PODS, REPLICA_SETS, TARGET_GROUP_BINDINGS, Resource
+from sandbox.kubernetes.resources import (
+    CRON_JOBS,
+    DEPLOYMENTS,
+    JOBS,
+    PODS,
+    REPLICA_SETS,
+    TARGET_GROUP_BINDINGS,
+    Resource,
+)
 from sandbox.kubernetes.selectors import from_selector
 from sandbox.kubernetes.store import Object
 
@@ -25,6 +35,12 @@ def validate(resource: Resource, obj: Object, old: Object | None = None) -> None
             causes.append(("spec.selector", "Invalid value: field is immutable"))
     elif resource is PODS:
         _containers(spec, "spec", causes)
+    elif resource is JOBS:
+        _job(spec, "spec", causes)
+        if old is not None and spec.get("template") != old["spec"].get("template"):
+            causes.append(("spec.template", "Invalid value: field is immutable"))
+    elif resource is CRON_JOBS:
+        _cron_job(spec, causes)
     elif resource is TARGET_GROUP_BINDINGS:
         _binding(spec, old, causes)
     if causes:
@@ -43,6 +59,35 @@ def _workload(spec: dict[str, Any], causes: Causes) -> None:
         causes.append(("spec.template.metadata.labels", "Invalid value: `selector` does not match labels"))
     _rolling(spec, causes)
     _containers(spec.get("template", {}).get("spec", {}), "spec.template.spec", causes)
+
+
+def _job(spec: dict[str, Any], path: str, causes: Causes) -> None:
+    # The one shape that this cluster's controller runs.
+    causes.extend(
+        (f"{path}.{field}", f"Unsupported value: {spec[field]!r}: supported values: 1")
+        for field in ("parallelism", "completions")
+        if spec.get(field, 1) != 1
+    )
+    for field in ("backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"):
+        value = spec.get(field, 0)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            causes.append((f"{path}.{field}", f"Invalid value: {value!r}: must be an integer of at least 0"))
+    pod = spec.get("template", {}).get("spec", {})
+    if pod.get("restartPolicy") not in ("Never", "OnFailure"):
+        problem = f"Unsupported value: {pod.get('restartPolicy')!r}: supported values: 'OnFailure', 'Never'"
+        causes.append((f"{path}.template.spec.restartPolicy", problem))
+    _containers(pod, f"{path}.template.spec", causes)
+
+
+def _cron_job(spec: dict[str, Any], causes: Causes) -> None:
+    schedule = spec.get("schedule")
+    if not isinstance(schedule, str) or len(schedule.split()) != 5 or not croniter.is_valid(schedule):
+        causes.append(("spec.schedule", f"Invalid value: {schedule!r}: five fields in the format of cron"))
+    if spec.get("timeZone", "Etc/UTC") != "Etc/UTC":
+        causes.append(("spec.timeZone", f"Unsupported value: {spec['timeZone']!r}: supported values: 'Etc/UTC'"))
+    if spec.get("concurrencyPolicy") not in ("Allow", "Forbid", "Replace"):
+        causes.append(("spec.concurrencyPolicy", f"Unsupported value: {spec.get('concurrencyPolicy')!r}"))
+    _job(spec.get("jobTemplate", {}).get("spec", {}), "spec.jobTemplate.spec", causes)
 
 
 def _rolling(spec: dict[str, Any], causes: Causes) -> None:

@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--version-share", type=float, default=0.1, help="share of GET /version (%(default)s)")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for one request (%(default)s)")
     parser.add_argument("--report", type=Path, help="file for the report (default: standard output)")
+    parser.add_argument("--writes", type=Path, help="file for the acknowledged writes, one JSON object a line")
     given = parser.parse_args()
     try:
         plan = Plan(
@@ -43,15 +44,15 @@ def main() -> None:
         )
     except ValueError as error:
         parser.error(str(error))
-    asyncio.run(_carry_out(plan, given.report))
+    asyncio.run(_carry_out(plan, given.report, given.writes))
 
 
-async def _carry_out(plan: Plan, report_path: Path | None) -> None:
+async def _carry_out(plan: Plan, report_path: Path | None, writes_path: Path | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    report = await run(plan, stop, report_path)
+    report = await run(plan, stop, report_path, writes_path)
     if report_path is None:
         sys.stdout.write(json.dumps(report.as_dict(), indent=2) + "\n")
 

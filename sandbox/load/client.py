@@ -8,8 +8,10 @@ from types import TracebackType
 from typing import Self
 
 from sandbox.health import wait_until
+from sandbox.load import writes
 from sandbox.load.plan import Plan
 from sandbox.load.report import Report
+from sandbox.load.writes import Acknowledged
 
 _START_SECONDS = 15.0
 
@@ -19,10 +21,15 @@ class LoadError(RuntimeError):
 
 
 class Load:
-    """Load according to `plan` from `start` until `stop`, or for the length of a `with` block."""
+    """Load according to `plan` from `start` until `stop`, or for the length of a `with` block.
 
-    def __init__(self, plan: Plan) -> None:
+    With `track_writes`, each write can be told apart, and `acknowledged` says which the service took.
+    """
+
+    def __init__(self, plan: Plan, *, track_writes: bool = False) -> None:
         self.plan = plan
+        self._track_writes = track_writes
+        self._writes: tuple[Acknowledged, ...] | None = None
         self._process: subprocess.Popen[str] | None = None
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._result: Report | None = None
@@ -45,6 +52,7 @@ class Load:
             "version-share": plan.version_share,
             "timeout": plan.timeout_seconds,
             "report": self._path,
+            **({"writes": self._writes_path} if self._track_writes else {}),
         }
         flags = [text for name, value in arguments.items() for text in (f"--{name}", str(value))]
         self._process = subprocess.Popen(  # noqa: S603 - our own module
@@ -70,6 +78,13 @@ class Load:
         """The account so far, at most a second old; the final one after `stop`."""
         return self._result or Report.load(self._path)
 
+    def acknowledged(self) -> tuple[Acknowledged, ...]:
+        """The writes that the service took so far, stored or queued, in the order of its answers.
+
+        `writes.missing` says which of them are not among the ids that a database, or `writes.ids_of`, gives.
+        """
+        return writes.read(self._writes_path) if self._writes is None else self._writes
+
     def stop(self) -> Report:
         """Send no more, let what is under way be answered, and return the account."""
         if self._result is not None:
@@ -82,6 +97,7 @@ class Load:
             if self._process.returncode != 0 or not self._path.exists():
                 raise LoadError(f"the load generator failed ({self._process.returncode}): {errors.strip()}")
             result = Report.load(self._path)
+            self._writes = writes.read(self._writes_path)
         finally:
             self._kill()
         self._result = result
@@ -100,9 +116,17 @@ class Load:
 
     @property
     def _path(self) -> Path:
+        return self._place / "report.json"
+
+    @property
+    def _writes_path(self) -> Path:
+        return self._place / "writes.jsonl"
+
+    @property
+    def _place(self) -> Path:
         if self._directory is None:
             raise LoadError("the load was never started")
-        return Path(self._directory.name) / "report.json"
+        return Path(self._directory.name)
 
     def _raise_if_ended(self) -> None:
         if self._process is not None and self._process.poll() is not None and not self._path.exists():

@@ -3,13 +3,17 @@
 import asyncio
 import json
 import time
-from contextlib import AbstractAsyncContextManager
+import uuid
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
+from sandbox.load.outages import iso
 from sandbox.load.plan import Plan
 from sandbox.load.report import Recorder, Report
+from sandbox.load.writes import Acknowledged, Journal
 
 _REPORT_EVERY_SECONDS = 1.0
 _DETECTION = {
@@ -22,18 +26,23 @@ _DETECTION = {
 }
 
 
-async def run(plan: Plan, stop: asyncio.Event, report_path: Path | None = None) -> Report:
+async def run(
+    plan: Plan, stop: asyncio.Event, report_path: Path | None = None, writes_path: Path | None = None
+) -> Report:
     """Carry out `plan` until its end or until `stop` is set, let what is under way end, and report.
 
-    While it runs, what is known so far is written to `report_path` every second.
+    While it runs, what is known so far is written to `report_path` every second. With `writes_path` each write has an
+    idempotency key of its own, and what is acknowledged is kept there (`writes.read`).
     """
-    run_ = _Run(plan, stop, Recorder(plan.url, plan.rate))
-    return await run_.carry_out(report_path)
+    with Journal(writes_path) if writes_path else nullcontext() as journal:
+        return await _Run(plan, stop, Recorder(plan.url, plan.rate), journal).carry_out(report_path)
 
 
 class _Run:
-    def __init__(self, plan: Plan, stop: asyncio.Event, recorder: Recorder) -> None:
+    def __init__(self, plan: Plan, stop: asyncio.Event, recorder: Recorder, journal: Journal | None) -> None:
         self._plan = plan
+        self._journal = journal
+        self._name = uuid.uuid4().hex
         self._stop = stop
         self._recorder = recorder
         self._numbers = iter(range(plan.count))
@@ -72,29 +81,43 @@ class _Run:
 
     async def _request(self, session: aiohttp.ClientSession, number: int, due: float) -> None:
         kind = self._plan.kind(number)
+        counted = "read" if kind == "slow" else kind
         try:
-            async with self._open(session, kind) as response:
+            async with self._open(session, kind, number) as response:
                 body = await response.read()
-                told = _identity(body) if kind == "version" and response.status == 200 else {}
+                told = _document(body) if kind == "version" and response.status == 200 else {}
+                if kind == "write" and response.status in (201, 202):
+                    self._acknowledge(number, response.status, _document(body))
                 self._recorder.answered(
                     due=due,
                     status=response.status,
                     slow=kind == "slow",
                     version=told.get("version"),
                     colour=told.get("colour"),
+                    kind=counted,
                 )
         except TimeoutError:
-            self._recorder.failed(due=due, kind="timeout")
+            self._recorder.failed(due=due, why="timeout", kind=counted)
         except aiohttp.ClientConnectorError:
-            self._recorder.failed(due=due, kind="connect")
+            self._recorder.failed(due=due, why="connect", kind=counted)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, OSError):
-            self._recorder.failed(due=due, kind="reset")
+            self._recorder.failed(due=due, why="reset", kind=counted)
         except aiohttp.ClientError:
-            self._recorder.failed(due=due, kind="protocol")
+            self._recorder.failed(due=due, why="protocol", kind=counted)
 
-    def _open(self, session: aiohttp.ClientSession, kind: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    def _acknowledge(self, number: int, status: int, detection: dict[str, Any]) -> None:
+        if self._journal is not None:
+            self._journal.add(Acknowledged(str(detection.get("id", "")), self._key(number), status, iso(time.time())))
+
+    def _key(self, number: int) -> str:
+        return f"{self._name}-{number}"
+
+    def _open(
+        self, session: aiohttp.ClientSession, kind: str, number: int
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         if kind == "write":
-            return session.post("/detections", json=_DETECTION)
+            headers = {"Idempotency-Key": self._key(number)} if self._journal is not None else {}
+            return session.post("/detections", json=_DETECTION, headers=headers)
         if kind == "version":
             return session.get("/version")
         if kind == "slow":
@@ -118,8 +141,8 @@ class _Run:
             await asyncio.sleep(_REPORT_EVERY_SECONDS)
 
 
-def _identity(body: bytes) -> dict[str, str]:
-    """What `/version` says of the process that answered; empty if it says nothing that can be read."""
+def _document(body: bytes) -> dict[str, Any]:
+    """The JSON object in an answer; empty if it is none."""
     try:
         told = json.loads(body)
     except ValueError:

@@ -5,9 +5,10 @@ import time
 from bisect import insort
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
+
+from sandbox.load.outages import Availability, Watch, iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class Report:
     `versions` and `colours` count the answers of `/version`, which is a known share of the requests.
     `failures` counts by kind: `status_502` and so on, `connect`, `reset`, `timeout`, `protocol`. Times are
     ISO 8601 in UTC. `max_lateness_seconds` is how late the generator itself sent a request at worst: answers
-    are judged by when they were due, so lateness shows as latency, never as a lower rate.
+    are judged by when they were due, so lateness shows as latency, never as a lower rate. `reads` and `writes`
+    are those of detections; a write that was queued (202) has succeeded.
     """
 
     url: str
@@ -71,6 +73,8 @@ class Report:
     first_failure_at: str | None
     last_failure_at: str | None
     by_second: tuple[Second, ...]
+    reads: Availability
+    writes: Availability
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -85,6 +89,8 @@ class Report:
                 "latency": Latency(**data["latency"]),
                 "slow_latency": Latency(**data["slow_latency"]),
                 "by_second": tuple(Second(**second) for second in data["by_second"]),
+                "reads": Availability.from_dict(data["reads"]),
+                "writes": Availability.from_dict(data["writes"]),
             }
         )
 
@@ -126,13 +132,19 @@ class Recorder:
         self._lateness = 0.0
         self._first_failure: float | None = None
         self._last_failure: float | None = None
+        self._watches = {"read": Watch(), "write": Watch()}
 
     def sent(self, lateness_seconds: float) -> None:
         """A request went out `lateness_seconds` after it was due."""
         self._lateness = max(self._lateness, lateness_seconds)
 
-    def answered(self, *, due: float, status: int, slow: bool, version: str | None, colour: str | None) -> None:
-        """An answer arrived just now; `due` is when its request should have gone out (monotonic seconds)."""
+    def answered(
+        self, *, due: float, status: int, slow: bool, version: str | None, colour: str | None, kind: str = "version"
+    ) -> None:
+        """An answer arrived just now; `due` is when its request should have gone out (monotonic seconds).
+
+        `kind` is `read` or `write` for a request that counts as such.
+        """
         tally = self._tally(due)
         self._statuses[str(status)] += 1
         if version:
@@ -141,26 +153,33 @@ class Recorder:
             self._colours[colour] += 1
             tally.colours[colour] += 1
         if not 200 <= status < 400:
-            self._fail(tally, f"status_{status}")
+            self._fail(tally, due, f"status_{status}", kind)
             return
+        if watch := self._watches.get(kind):
+            watch.succeeded(self._wall(due), time.time())
         latency = time.monotonic() - due
         insort(self._slow if slow else self._ordinary, latency)
         if not slow:
             tally.latencies.append(latency)
 
-    def failed(self, *, due: float, kind: str) -> None:
-        """A request got no answer."""
-        self._fail(self._tally(due), kind)
+    def failed(self, *, due: float, why: str, kind: str = "version") -> None:
+        """A request got no answer; `why` is the kind of failure."""
+        self._fail(self._tally(due), due, why, kind)
 
     def _tally(self, due: float) -> _Tally:
         tally = self._seconds.setdefault(int(due - self._began), _Tally())
         tally.requests += 1
         return tally
 
-    def _fail(self, tally: _Tally, kind: str) -> None:
+    def _wall(self, monotonic: float) -> float:
+        return self._began_wall + monotonic - self._began
+
+    def _fail(self, tally: _Tally, due: float, why: str, kind: str) -> None:
         tally.failures += 1
-        self._failures[kind] += 1
+        self._failures[why] += 1
         now = time.time()
+        if watch := self._watches.get(kind):
+            watch.failed_at(self._wall(due), now)
         self._first_failure = self._first_failure or now
         self._last_failure = now
 
@@ -169,7 +188,7 @@ class Recorder:
         return Report(
             url=self._url,
             rate=self._rate,
-            started_at=_iso(self._began_wall),
+            started_at=iso(self._began_wall),
             seconds=round(time.monotonic() - self._began, 3),
             finished=finished,
             requests=sum(tally.requests for tally in self._seconds.values()),
@@ -181,8 +200,8 @@ class Recorder:
             latency=Latency.of(self._ordinary),
             slow_latency=Latency.of(self._slow),
             max_lateness_seconds=round(self._lateness, 4),
-            first_failure_at=_iso(self._first_failure) if self._first_failure else None,
-            last_failure_at=_iso(self._last_failure) if self._last_failure else None,
+            first_failure_at=iso(self._first_failure) if self._first_failure else None,
+            last_failure_at=iso(self._last_failure) if self._last_failure else None,
             by_second=tuple(
                 Second(
                     number,
@@ -193,8 +212,6 @@ class Recorder:
                 )
                 for number, tally in sorted(self._seconds.items())
             ),
+            reads=self._watches["read"].availability(),
+            writes=self._watches["write"].availability(),
         )
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

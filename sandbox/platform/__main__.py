@@ -4,14 +4,12 @@ import argparse
 import logging
 import os
 import signal
-import sys
 import threading
 from base64 import b64encode
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from sandbox.config import Config, port_of
-from sandbox.postgres import children
 
 log = logging.getLogger("sandbox.platform")
 
@@ -37,18 +35,10 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    # The names' data plane is a process of its own, and a child: it makes no sense without the engines.
-    names = children.start(
-        [sys.executable, "-P", "-m", "sandbox.names", "--config", str(config.path)],
-        cwd=config.dir,
-        log=config.dir / "logs" / "names.log",
-        drop=False,
-    )
     log.info("serving %s", config.platform_url)
     server.serve_forever(poll_interval=0.2)
     server.server_close()
     application.close()
-    names.terminate()
     logging.shutdown()
     # The state dies with the process; taking moto's modules down in order would only take seconds.
     os._exit(0)

@@ -17,7 +17,7 @@ from sandbox.platform.authorization import Authorizer
 from sandbox.platform.calls import Answer, Call, error_answer, guess_protocol, read_call
 from sandbox.platform.errors import AwsError
 from sandbox.platform.journal import Journal
-from sandbox.platform.resources import dependents, resources
+from sandbox.platform.resources import resources
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,8 @@ MAX_BODY = 16 * 1024 * 1024
 class Concern(Protocol):
     """One service's deviations from moto. `handle` answers a call, by itself or by way of `forward`.
 
-    A concern may also have `conditions(call, resource)`, the condition keys of a call for IAM, and `close()`.
+    A concern may also have `conditions(call, resource)`, the condition keys of a call for IAM; `dependents(call)`,
+    further calls as which it is authorized, each with resources, in the call's own conditions; and `close()`.
     """
 
     service: str
@@ -121,7 +122,8 @@ class Application:
         if conditions is None:
             return self._authorizer.check(call, targets)
         principal = self._authorizer.check(call, targets, partial(conditions, call))
-        for dependent, of in dependents(call, self._account):
+        dependents = getattr(self._concerns[call.service], "dependents", None)
+        for dependent, of in dependents(call) if dependents is not None else ():
             self._authorizer.check(dependent, of, partial(conditions, dependent))
         return principal
 

@@ -62,6 +62,16 @@ def invalid_credentials(call: Call) -> AwsError:
     return AwsError("UnrecognizedClientException", message, 400 if call.protocol == "json" else 403)
 
 
+def via_service(call: Call, service: str) -> Mapping[str, Any]:
+    """The condition keys of what a service does with its caller's rights ("Forward access sessions" in the IAM user
+    guide, and the condition keys of KMS).
+    """
+    context = {"aws:ViaAWSService": "true"}
+    if call.prefix == "kms":
+        context |= {"kms:ViaService": f"{service}.{call.region}.amazonaws.com", "kms:GrantIsForAWSResource": "true"}
+    return context
+
+
 Conditions = Callable[[str], Mapping[str, Any]]
 """The condition keys of a call on one resource."""
 

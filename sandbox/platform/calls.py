@@ -25,8 +25,12 @@ SERVICES = {
     "ec2": "ec2",
     "rds": "rds",
     "elasticache": "elasticache",
+    "tagging": "resourcegroupstaggingapi",
 }
-"""Signing name (also the prefix of IAM actions) to botocore's service name."""
+"""Signing name to botocore's service name."""
+
+_IAM_PREFIXES = {"tagging": "tag"}
+"""Of IAM actions, where it is not the signing name."""
 
 _CREDENTIAL = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/,\s]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request"
@@ -159,7 +163,7 @@ def read_call(request: Request) -> Call:
     )
     return Call(
         service=service,
-        prefix=prefix,
+        prefix=_IAM_PREFIXES.get(prefix, prefix),
         operation=name,
         params=parsed or {},
         region=match["region"],

@@ -10,9 +10,10 @@ does not allow them here, where AWS might.
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from sandbox.platform.calls import Call
+from sandbox.platform.elasticache import permissions as caches
+from sandbox.platform.rds import permissions as databases
 
 ANY = ("*",)
 Finder = Callable[[Call, str], Sequence[str]]
@@ -114,129 +115,6 @@ def _kubernetes(call: Call, account: str) -> Sequence[str]:
     return (f"arn:aws:eks:{call.region}:{account}:cluster/{cluster}",)
 
 
-# Parameter, kind of resource in the ARN. The reference lists these types for every action that takes them.
-_DATABASE_PARAMETERS = (
-    ("DBInstanceIdentifier", "db"),
-    ("SourceDBInstanceIdentifier", "db"),
-    ("TargetDBInstanceIdentifier", "db"),
-    ("NewDBInstanceIdentifier", "db"),
-    ("DBSnapshotIdentifier", "snapshot"),
-    ("SourceDBSnapshotIdentifier", "snapshot"),
-    ("TargetDBSnapshotIdentifier", "snapshot"),
-    ("FinalDBSnapshotIdentifier", "snapshot"),
-    ("DBParameterGroupName", "pg"),
-    ("DBSubnetGroupName", "subgrp"),
-    ("OptionGroupName", "og"),
-)
-_DATABASE_LISTS = {
-    "DescribeDBInstances": "db",
-    "DescribeDBSnapshots": "snapshot",
-    "DescribeDBParameterGroups": "pg",
-    "DescribeDBSubnetGroups": "subgrp",
-    "DescribeOptionGroups": "og",
-}
-
-
-def _databases(call: Call, account: str) -> Sequence[str]:
-    if call.params.get("ResourceName"):
-        return (call.params["ResourceName"],)
-    prefix = f"arn:aws:rds:{call.region}:{account}"
-    found = []
-    for parameter, kind in _DATABASE_PARAMETERS:
-        name = call.params.get(parameter)
-        if name:
-            found.append(name if str(name).startswith("arn:") else f"{prefix}:{kind}:{name.lower()}")
-    if not found and call.operation in _DATABASE_LISTS:
-        return (f"{prefix}:{_DATABASE_LISTS[call.operation]}:*",)
-    return tuple(found) or ANY
-
-
-# Member of a request to the kind of the ElastiCache resource that it names.
-_CACHE_PARAMETERS = (
-    ("ReplicationGroupId", "replicationgroup"),
-    ("CacheClusterId", "cluster"),
-    ("SnapshotName", "snapshot"),
-    ("SourceSnapshotName", "snapshot"),
-    ("TargetSnapshotName", "snapshot"),
-    ("FinalSnapshotIdentifier", "snapshot"),
-    ("CacheParameterGroupName", "parametergroup"),
-    ("CacheSubnetGroupName", "subnetgroup"),
-    ("UserId", "user"),
-)
-# What a listing is about, where it names nothing.
-_CACHE_LISTS = {
-    "DescribeCacheClusters": "cluster",
-    "DescribeCacheParameterGroups": "parametergroup",
-    "DescribeCacheSubnetGroups": "subnetgroup",
-    "DescribeReplicationGroups": "replicationgroup",
-    "DescribeSnapshots": "snapshot",
-    "DescribeUsers": "user",
-}
-
-
-def _caches(call: Call, account: str) -> Sequence[str]:
-    if call.params.get("ResourceName"):
-        return (call.params["ResourceName"],)
-    prefix = f"arn:aws:elasticache:{call.region}:{account}"
-    found = [
-        f"{prefix}:{kind}:{str(call.params[parameter]).lower()}"
-        for parameter, kind in _CACHE_PARAMETERS
-        if call.params.get(parameter)
-    ]
-    if not found and call.operation in _CACHE_LISTS:
-        return (f"{prefix}:{_CACHE_LISTS[call.operation]}:*",)
-    return tuple(found) or ANY
-
-
-_CACHES_MADE_BY = {
-    "CreateReplicationGroup": ("ReplicationGroupId", "replicationgroup"),
-    "CreateSnapshot": ("SnapshotName", "snapshot"),
-    "CopySnapshot": ("TargetSnapshotName", "snapshot"),
-    "CreateCacheParameterGroup": ("CacheParameterGroupName", "parametergroup"),
-    "CreateCacheSubnetGroup": ("CacheSubnetGroupName", "subnetgroup"),
-}
-
-
-def _tagged_caches(call: Call, account: str) -> Sequence[tuple[Call, Sequence[str]]]:
-    if call.operation not in _CACHES_MADE_BY:
-        return ()
-    parameter, kind = _CACHES_MADE_BY[call.operation]
-    arn = f"arn:aws:elasticache:{call.region}:{account}:{kind}:{str(call.params.get(parameter, '')).lower()}"
-    return ((replace(call, operation="AddTagsToResource"), (arn,)),)
-
-
-_MADE_BY = (
-    ("TargetDBInstanceIdentifier", "db"),
-    ("TargetDBSnapshotIdentifier", "snapshot"),
-    ("DBSnapshotIdentifier", "snapshot"),
-    ("DBInstanceIdentifier", "db"),
-    ("DBSubnetGroupName", "subgrp"),
-    ("DBParameterGroupName", "pg"),
-)
-
-
-def dependents(call: Call, account: str) -> Sequence[tuple[Call, Sequence[str]]]:
-    """Further actions that a call needs permission for, with their resources ("Dependent actions" there).
-
-    Giving tags to what is created or restored takes `AddTagsToResource` on it.
-    """
-    creates = call.operation.startswith(("Create", "Restore", "Copy"))
-    if not creates or not call.params.get("Tags"):
-        return ()
-    if call.service == "elasticache":
-        return _tagged_caches(call, account)
-    if call.service != "rds":
-        return ()
-    order = _MADE_BY[3:] if call.operation.startswith(("Restore", "CreateDBInstance")) else _MADE_BY
-    if "TargetDBInstanceIdentifier" in call.params:
-        order = _MADE_BY
-    for parameter, kind in order:
-        if call.params.get(parameter):
-            arn = f"arn:aws:rds:{call.region}:{account}:{kind}:{str(call.params[parameter]).lower()}"
-            return ((replace(call, operation="AddTagsToResource"), (arn,)),)
-    return ()
-
-
 def resources(call: Call, account: str) -> Sequence[str]:
     """The ARNs (or `*`) that the caller must be allowed to act on; all of them."""
     if call.service == "elbv2":
@@ -247,7 +125,7 @@ def resources(call: Call, account: str) -> Sequence[str]:
     if call.service == "eks":
         return _kubernetes(call, account)
     if call.service == "rds":
-        return _databases(call, account)
+        return databases.resources(call, account)
     if call.service == "elasticache":
-        return _caches(call, account)
+        return caches.resources(call, account)
     return ANY

@@ -23,6 +23,7 @@ from sandbox.platform.journal import Journal
 from sandbox.platform.load_balancing import BalancerHealth, LoadBalancing
 from sandbox.platform.rds.service import Databases
 from sandbox.platform.registry import Registry
+from sandbox.platform.tagging import Tagging
 
 SERVED: tuple[SERVICE_NAMES, ...] = ("elbv2", "ecr", "eks", "ec2", "rds", "elasticache")
 
@@ -43,6 +44,7 @@ def make_application(config: Config, certificate_authority: str) -> Application:
         # Made now: in the first call it would hold the lock, and the balancer's routing, for a second.
         get_backend(service)[config.account][config.region]
         get_service_model(service)
+    get_service_model(Tagging.service)
     lock = threading.RLock()
     automation = Automation(config.automation_url)
     application = Application(
@@ -69,19 +71,20 @@ def make_application(config: Config, certificate_authority: str) -> Application:
         )
     )
     faults = Faults()
-    application.add(Databases(config, automation=automation, faults=faults, moto_lock=lock))
-    application.add(
-        ElastiCache(
-            directory=config.dir / "engines" / "elasticache",
-            tls_dir=config.tls_dir,
-            account=config.account,
-            region=config.region,
-            automation_url=config.automation_url,
-            metric_period_seconds=config.metric_period_seconds,
-            pace_seconds=config.engine_pace_seconds,
-            faults=faults,
-        )
+    databases = Databases(config, automation=automation, faults=faults, moto_lock=lock)
+    caches = ElastiCache(
+        directory=config.dir / "engines" / "elasticache",
+        tls_dir=config.tls_dir,
+        account=config.account,
+        region=config.region,
+        automation_url=config.automation_url,
+        metric_period_seconds=config.metric_period_seconds,
+        pace_seconds=config.engine_pace_seconds,
+        faults=faults,
     )
+    application.add(databases)
+    application.add(caches)
+    application.add(Tagging({"rds": databases.tagged, "elasticache": caches.tagged}, faults))
     application.add_internal(ENGINES, faults.endpoint)
     application.add_internal("/_sandbox/routing", load_balancing.routing)
     application.add_internal("/_sandbox/health", _health)

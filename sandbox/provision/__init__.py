@@ -7,13 +7,28 @@ parameters that `terraform/` will use. Every part can be applied again and leave
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 from sandbox.config import Config
 from sandbox.processes import MARKER
-from sandbox.provision import alarms, balancer, cluster, contract, database, network, registry, stack, workload
+from sandbox.provision import (
+    alarms,
+    balancer,
+    buckets,
+    cluster,
+    contract,
+    database,
+    drills,
+    keys,
+    network,
+    registry,
+    stack,
+    workload,
+)
+from sandbox.provision import engines as engine_room
+from sandbox.provision.balancer import Balancer
 from sandbox.provision.clients import Clients
 
 Progress = Callable[[str], None]
@@ -33,7 +48,8 @@ def setup(
 ) -> dict[str, Any]:
     """Create the platform, start the first version, deploy the automation stack; returns facts about it.
 
-    With `engines` there is a database, a real PostgreSQL; a release needs none, so it is left out otherwise.
+    With `engines` there are a database and a cache, a real PostgreSQL and real Redis servers, and the parameters that
+    say where they are. A release needs neither, so without it they are left out, and the contract names what is not.
     `parameters` of the stack go over `stack.SHORT_WAITS`. Returns when the service answers through the
     balancer and the stack is complete. Raises whatever failed first; what is running then is the caller's
     to stop.
@@ -41,51 +57,79 @@ def setup(
     clock = _Clock()
     clients = Clients(config)
     net = network.provision(clients)
-    if engines:
-        database.begin(clients, net)
-    balancing = balancer.provision(clients, net, deregistration_delay_seconds=DEREGISTRATION_DELAY_SECONDS)
-    repository_arn = registry.provision(clients)
-    eks = cluster.provision(clients, net)
-    release_alarms = alarms.provision(clients, balancing, period_seconds=ALARM_PERIOD_SECONDS)
-    contract.publish(
-        clients,
-        {
-            "listener_arn": balancing.listener_arn,
-            "load_balancer_arn": balancing.load_balancer_arn,
-            "target_group_blue_arn": balancing.target_group_arns["blue"],
-            "target_group_green_arn": balancing.target_group_arns["green"],
-            "service_url": config.service_url,
-            "test_header": balancer.TEST_HEADER,
-            "cluster_name": config.name,
-            "cluster_arn": eks.cluster_arn,
-            "cluster_operator_role_arn": eks.operator_role_arn,
-            "namespace": workload.NAMESPACE,
-            "image_repository": config.service,
-            "image_repository_arn": repository_arn,
-            "release_alarms": ",".join(release_alarms) or "none",
-            "function_subnet_ids": ",".join(net.private_subnet_ids),
-            "function_security_group_id": net.function_security_group_id,
-        },
-    )
-    progress(f"the platform is provisioned ({clock.lap():.1f} s)")
-
-    with _marked(config), ThreadPoolExecutor(1) as pool:
-        first = pool.submit(workload.start, clients, balancing)
-        try:
+    secret = keys.provision(clients)
+    pool = ThreadPoolExecutor(2, thread_name_prefix="provision")
+    try:
+        with _marked(config):
+            made = pool.submit(engine_room.provision, clients, net, secret) if engines else None
+            balancing = balancer.provision(clients, net, deregistration_delay_seconds=DEREGISTRATION_DELAY_SECONDS)
+            contract.publish(clients, {**_of_release(clients, net, balancing), **_of_recovery(clients, net, secret)})
+            progress(f"the platform is provisioned ({clock.lap():.1f} s)")
+            first = pool.submit(_first_version, clients, balancing, made)
             facts: dict[str, Any] = {}
             if deploy:
                 facts["stack"] = stack.deploy(config, parameters or {})
                 progress(f"the automation stack is deployed ({clock.lap():.1f} s)")
-            if engines:
-                found = database.finish(clients, net)
-                facts["database"] = {"identifier": found.identifier, "host": found.host, "port": found.port}
+            facts.update(made.result() if made else {})
             facts["images"] = first.result(timeout=workload.READY_SECONDS + 10)
-        except BaseException:
-            # Do not wait for the other thread: it ends when the processes it talks to are taken down.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    finally:
+        # After a failure the threads are not waited for: they end when the processes they talk to are taken down.
+        pool.shutdown(wait=False, cancel_futures=True)
     progress(f"version {workload.FIRST_VERSION} answers at {config.service_url} ({clock.lap():.1f} s)")
     return facts
+
+
+def _first_version(clients: Clients, balancing: Balancer, engines: "Future[dict[str, Any]] | None") -> dict[str, str]:
+    """Start the service once its neighbours are there, if there are to be any."""
+    if engines is not None:
+        engines.result()
+    return workload.start(clients, balancing, engines=engines is not None)
+
+
+def _of_release(clients: Clients, net: network.Network, balancing: Balancer) -> dict[str, str]:
+    """What a release needs, and what the contract says of it."""
+    config = clients.config
+    repository_arn = registry.provision(clients)
+    eks = cluster.provision(clients, net)
+    release_alarms = alarms.provision(clients, balancing, period_seconds=ALARM_PERIOD_SECONDS)
+    return {
+        "listener_arn": balancing.listener_arn,
+        "load_balancer_arn": balancing.load_balancer_arn,
+        "target_group_blue_arn": balancing.target_group_arns["blue"],
+        "target_group_green_arn": balancing.target_group_arns["green"],
+        "service_url": config.service_url,
+        "test_header": balancer.TEST_HEADER,
+        "cluster_name": config.name,
+        "cluster_arn": eks.cluster_arn,
+        "cluster_operator_role_arn": eks.operator_role_arn,
+        "namespace": workload.NAMESPACE,
+        "image_repository": config.service,
+        "image_repository_arn": repository_arn,
+        "release_alarms": ",".join(release_alarms) or "none",
+        "function_subnet_ids": ",".join(net.private_subnet_ids),
+        "function_security_group_id": net.function_security_group_id,
+    }
+
+
+def _of_recovery(clients: Clients, net: network.Network, secret: keys.Keys) -> dict[str, str]:
+    """What backups and restores need beside the engines, and what the contract says of it."""
+    stores = buckets.provision(clients, net, backup_key_arn=secret.backup)
+    places = drills.provision(clients, net)
+    return {
+        "database_name": database.DATABASE,
+        "database_key_arn": secret.database,
+        # The group asks for no login: who may reach it is the security group's business.
+        "cache_user": "none",
+        "cache_key_arn": secret.cache,
+        "backup_bucket": stores.backups,
+        "backup_key_arn": secret.backup,
+        "cache_export_bucket": stores.cache_exports,
+        "terraform_state_bucket": stores.terraform_state,
+        "terraform_state_key": stores.terraform_state_key,
+        "drill_subnet_group": places.subnet_group,
+        "drill_cache_subnet_group": places.cache_subnet_group,
+        "drill_security_group_id": places.security_group_id,
+    }
 
 
 @contextmanager

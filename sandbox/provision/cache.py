@@ -41,14 +41,14 @@ class Cache:
         return f"redis://{self.host}:{self.port}/0"
 
 
-def provision(clients: Clients, network: Network, *, nodes: int = 2) -> Cache:
-    """Create what is missing and wait for it: one primary and `nodes` - 1 replicas.
+def provision(clients: Clients, network: Network, *, nodes: int = 2, kms_key: str | None = None) -> Cache:
+    """Create what is missing and wait for it: one primary and `nodes` - 1 replicas, encrypted with `kms_key`.
 
     Raises `TimeoutError` if the group does not become available, and botocore's errors.
     """
     name = clients.config.name
     security_group_id = _security_group(clients, network)
-    _subnet_group(clients, network)
+    create_subnet_group(clients, network, name)
     _parameter_group(clients)
     _create(
         clients,
@@ -67,7 +67,9 @@ def provision(clients: Clients, network: Network, *, nodes: int = 2) -> Cache:
         SecurityGroupIds=[security_group_id],
         AtRestEncryptionEnabled=True,
         SnapshotRetentionLimit=0,
-        Tags=tags(clients.config),
+        **({"KmsKeyId": kms_key} if kms_key else {}),
+        # What the snapshot workflow selects by.
+        Tags=[*tags(clients.config), {"Key": "backup", "Value": "true"}],
     )
     group = _available(clients, name)
     endpoint = group["NodeGroups"][0]["PrimaryEndpoint"]
@@ -103,12 +105,13 @@ def _parameter_group(clients: Clients) -> None:
     )
 
 
-def _subnet_group(clients: Clients, network: Network) -> None:
+def create_subnet_group(clients: Clients, network: Network, name: str) -> None:
+    """A group of the private subnets, unless it is there."""
     _create(
         clients,
         "create_cache_subnet_group",
         "CacheSubnetGroupAlreadyExists",
-        CacheSubnetGroupName=clients.config.name,
+        CacheSubnetGroupName=name,
         CacheSubnetGroupDescription=f"Private subnets of {clients.config.name}",
         SubnetIds=list(network.private_subnet_ids),
         Tags=tags(clients.config),

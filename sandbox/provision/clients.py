@@ -8,7 +8,7 @@ from botocore.config import Config as ClientConfig
 
 from sandbox.config import Config
 
-_PLATFORM = frozenset({"elbv2", "ecr", "eks", "ec2", "rds", "elasticache"})
+_PLATFORM = frozenset({"elbv2", "ecr", "eks", "ec2", "rds", "elasticache", "resourcegroupstaggingapi"})
 
 
 class Clients:

@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 from sandbox.provision.clients import Clients, tags
 from sandbox.provision.network import Network
 
-KUBERNETES_GROUP = "detection-ops:release"
-"""The group that the cluster operator belongs to; a RoleBinding of the service's manifests refers to it."""
+KUBERNETES_GROUPS = ("detection-ops:release", "detection-ops:backup")
+"""The groups that the cluster operator belongs to; RoleBindings of the service's manifests refer to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def provision(clients: Clients, network: Network) -> Cluster:
         clients["eks"].create_access_entry(
             clusterName=config.name,
             principalArn=operator_role,
-            kubernetesGroups=[KUBERNETES_GROUP],
+            kubernetesGroups=list(KUBERNETES_GROUPS),
             type="STANDARD",
         )
     return Cluster(cluster_arn, operator_role)

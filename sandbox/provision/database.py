@@ -1,4 +1,4 @@
-"""The database: subnet, parameter and security groups, the instance, and the name that the service knows it by."""
+"""The database: subnet and parameter groups, and the instance."""
 
 import json
 import ssl
@@ -10,7 +10,6 @@ from typing import Any
 
 from pg8000 import native
 
-from sandbox.names import zone
 from sandbox.provision.clients import Clients, tags
 from sandbox.provision.network import Network
 
@@ -22,25 +21,24 @@ READY_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """What was created. `host` is the instance's own endpoint, `name` the record that points there."""
+    """What was created; `host` and `port` are the instance's own endpoint."""
 
     identifier: str
     arn: str
     resource_id: str
     host: str
     port: int
-    name: str
-    zone_id: str
     subnet_group: str
     parameter_group: str
     security_group_id: str
     secret_arn: str
 
 
-def begin(clients: Clients, network: Network, *, replica: bool = False) -> None:
+def begin(clients: Clients, network: Network, *, kms_key: str | None = None, replica: bool = False) -> None:
     """Create the groups and the instance, or leave what is there; `finish` waits for it.
 
-    `replica` adds a read replica, `<name>-replica`, once the instance is available: `finish` creates it.
+    `kms_key` is what its storage is encrypted with. `replica` adds a read replica, `<name>-replica`, once the
+    instance is available.
     """
     rds, config = clients["rds"], clients.config
     name = config.name
@@ -74,6 +72,7 @@ def begin(clients: Clients, network: Network, *, replica: bool = False) -> None:
             AllocatedStorage=20,
             StorageType="gp3",
             StorageEncrypted=True,
+            **({"KmsKeyId": kms_key} if kms_key else {}),
             MasterUsername=MASTER,
             ManageMasterUserPassword=True,
             Port=config.database_port,
@@ -103,22 +102,15 @@ def begin(clients: Clients, network: Network, *, replica: bool = False) -> None:
             )
 
 
-def finish(clients: Clients, network: Network) -> Database:
-    """Wait for the instance and point its name at it; raises `TimeoutError` or `RuntimeError` naming its status."""
-    config = clients.config
-    found = _available(clients, config.name)
-    route53 = clients["route53"]
-    zone_id = zone.create(route53, config.zone, vpc_id=network.vpc_id, region=config.region)
-    if zone.look_up(route53, zone_id, config.database_name) is None:
-        zone.point(route53, zone_id, config.database_name, found["Endpoint"]["Address"])
+def finish(clients: Clients) -> Database:
+    """Wait for the instance; raises `TimeoutError` or `RuntimeError` naming its status."""
+    found = _available(clients, clients.config.name)
     return Database(
         identifier=found["DBInstanceIdentifier"],
         arn=found["DBInstanceArn"],
         resource_id=found["DbiResourceId"],
         host=found["Endpoint"]["Address"],
         port=found["Endpoint"]["Port"],
-        name=config.database_name,
-        zone_id=zone_id,
         subnet_group=found["DBSubnetGroup"]["DBSubnetGroupName"],
         parameter_group=found["DBParameterGroups"][0]["DBParameterGroupName"],
         security_group_id=found["VpcSecurityGroups"][0]["VpcSecurityGroupId"],

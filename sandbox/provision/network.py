@@ -20,6 +20,7 @@ class Network:
     balancer_security_group_id: str
     function_security_group_id: str
     database_security_group_id: str
+    drill_security_group_id: str
 
 
 def provision(clients: Clients) -> Network:
@@ -36,6 +37,7 @@ def provision(clients: Clients) -> Network:
         balancer_security_group_id=_security_group(clients, vpc_id, "alb", "Clients of the service"),
         function_security_group_id=_security_group(clients, vpc_id, "functions", "Steps of the workflows"),
         database_security_group_id=_security_group(clients, vpc_id, "database", "The database"),
+        drill_security_group_id=_security_group(clients, vpc_id, "drill", "What drills restore"),
     )
 
 

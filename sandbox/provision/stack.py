@@ -22,8 +22,22 @@ SHORT_WAITS: Mapping[str, str] = {
     "DrainTimeoutSeconds": "20",
     "LeaseSeconds": "30",
     "ApprovalSeconds": "60",
+    "RestorePollSeconds": "1",
+    "RestoreTimeoutSeconds": "60",
+    "RestoreServicePollSeconds": "1",
+    "RestoreServiceTimeoutSeconds": "25",
+    "DrillPollSeconds": "1",
+    "DrillRestoreSeconds": "30",
+    "DrillTeardownSeconds": "30",
+    "DrillLeaseSeconds": "60",
+    "SnapshotPollSeconds": "1",
+    "SnapshotSourceWaitSeconds": "8",
+    "SnapshotTimeoutSeconds": "60",
+    "SnapshotLeaseSeconds": "60",
+    "ObjectivesPeriodSeconds": "10",
+    "Schedules": "DISABLED",
 }
-"""Stack parameters in place of the template's defaults, in seconds."""
+"""Stack parameters in place of the template's defaults, in seconds; and nothing starts by itself."""
 
 _CONTRACT_PARAMETER = "AWS::SSM::Parameter::Value"
 

@@ -118,13 +118,18 @@ class Cache:
     async def _keep(self) -> None:
         # The client takes a third of a second to load, in which requests can be answered already.
         await asyncio.to_thread(__import__, "redis.asyncio")
+        told = ""
         while True:
             try:
                 url = await self._source()
                 if url != self._url:
                     await self._use(url)
+                told = ""
             except (OSError, SourceError, ValueError) as error:
-                log("error", "cache endpoint not known", error=repr(error))
+                # Not at every poll, only when the reason is another.
+                if repr(error) != told:
+                    log("error", "cache endpoint not known", error=repr(error))
+                told = repr(error)
             await asyncio.sleep(self._settings.endpoint_poll_seconds)
 
     async def _use(self, url: str | None) -> None:
@@ -136,7 +141,7 @@ class Cache:
 
             tls: dict[str, Any] = {"ssl_ca_certs": self._settings.cache_ca} if self._settings.cache_ca else {}
             self._client = redis.asyncio.Redis.from_url(
-                url if "://" in url else f"redis://{url}",
+                url,
                 password=self._settings.cache_token or None,
                 socket_timeout=TIMEOUT_SECONDS,
                 socket_connect_timeout=TIMEOUT_SECONDS,

@@ -130,19 +130,20 @@ class Database:
         # The driver takes a tenth of a second to load, in which requests can be answered already.
         await asyncio.to_thread(__import__, "asyncpg")
         backoff = SHORTEST_BACKOFF_SECONDS
-        silent = False
+        told = ""
         while True:
             try:
                 await self._connect()
             except Exception as error:  # noqa: BLE001 - whatever it is, the next try may succeed
                 self._settled.set()
-                if not silent:
+                # Not at every try, only when the reason is another.
+                if repr(error) != told:
                     log("error", "database not reached", error=repr(error))
-                silent = True
+                told = repr(error)
                 await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                 backoff = min(2 * backoff, LONGEST_BACKOFF_SECONDS)
                 continue
-            silent, backoff = False, SHORTEST_BACKOFF_SECONDS
+            told, backoff = "", SHORTEST_BACKOFF_SECONDS
             if await self._swapped_or_broken():
                 self._settled.clear()
             await self._discard()

@@ -22,7 +22,7 @@ class Queued:
 
 
 class Queue:
-    """Every method is atomic and durable when it returns. Several processes may use one file.
+    """Every method is atomic and durable when it returns. Several processes may use one file, also from several hosts.
 
     All work is done in one thread, because SQLite blocks; what raises is `sqlite3.Error`.
     """
@@ -91,14 +91,17 @@ class Queue:
 
     def _locked(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._connection is None:
-            self._connection = _open(self._path)
+            self._connection = connect(self._path)
         with self._connection:
             return work(self._connection)
 
 
-def _open(path: str) -> sqlite3.Connection:
+def connect(path: str) -> sqlite3.Connection:
+    """A connection to the queue's file, which is made if it is missing. Raises `sqlite3.Error`."""
     connection = sqlite3.connect(path, timeout=5, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
+    # Not WAL: that needs memory shared by all who use the file, and the pods share a network file system (EFS), whose
+    # locks hold between nodes. https://www.sqlite.org/wal.html
+    connection.execute("PRAGMA journal_mode = TRUNCATE")
     # What was answered 202 survives a loss of power, not only of the process.
     connection.execute("PRAGMA synchronous = FULL")
     with connection:

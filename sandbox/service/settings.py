@@ -35,12 +35,15 @@ class Settings:
     database_ca: str = ""
     """A file of authorities; connections are then TLS, and the server's name is checked."""
     cache_url: str = ""
-    """`redis://` or `rediss://`."""
+    """`redis://` or `rediss://`, or only `host:port`."""
     cache_url_file: str = ""
     cache_url_parameter: str = ""
+    cache_tls: str = ""
+    """`true`: a `host:port` is spoken to with TLS."""
     cache_token: str = ""
     """The AUTH token."""
     cache_ca: str = ""
+    """A file of authorities for TLS; without it, those of the system."""
     cache_ttl_seconds: float = 5.0
     queue_path: str = ""
     """The SQLite file that accepts writes while the database is away; pods may share it."""
@@ -73,6 +76,8 @@ class Settings:
     def of(cls, options: argparse.Namespace) -> Self:
         """From parsed options; raises `SettingsError`."""
         settings = cls(**{field.name: getattr(options, field.name) for field in fields(cls)})
+        if settings.cache_tls not in ("", "true", "false"):
+            raise SettingsError("CACHE_TLS must be true, false or absent")
         if settings.has_database:
             ways = [settings.database_password, settings.database_password_file, settings.database_iam]
             if sum(map(bool, ways)) != 1:

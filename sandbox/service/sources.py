@@ -41,8 +41,29 @@ def file(path: str) -> Source:
     return read
 
 
+class _Aws:
+    """Clients of one session, so that the pod's credentials are fetched and renewed once for all of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # making a client is not safe in threads, using one is
+        self._session: Any = None
+
+    def client(self, service: str, **config: Any) -> Any:
+        """A new client, with botocore's `Config` of `config`."""
+        # In a thread: botocore takes its time to load.
+        from botocore.config import Config  # noqa: PLC0415
+        from botocore.session import Session  # noqa: PLC0415
+
+        with self._lock:
+            self._session = self._session or Session()
+            return self._session.create_client(service, config=Config(**config))
+
+
+_aws = _Aws()
+
+
 class _Ssm:
-    """One client of SSM, made on first use, in a thread: botocore takes its time to load."""
+    """One client of SSM, made on first use."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -54,11 +75,8 @@ class _Ssm:
         try:
             with self._lock:
                 if self._client is None:
-                    from botocore.config import Config  # noqa: PLC0415
-                    from botocore.session import Session  # noqa: PLC0415
-
-                    config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
-                    self._client = Session().create_client("ssm", config=config)
+                    once = {"total_max_attempts": 1}
+                    self._client = _aws.client("ssm", connect_timeout=1, read_timeout=2, retries=once)
                 return str(self._client.get_parameter(Name=name)["Parameter"]["Value"])
         except (BotoCoreError, ClientError) as error:
             raise SourceError(f"{name}: {error}") from error
@@ -86,8 +104,15 @@ def database_endpoint(settings: Settings) -> Source:
 
 
 def cache_url(settings: Settings) -> Source:
-    """The cache's URL; `host:port` stands for a `redis://` URL."""
-    return _first(settings.cache_url, settings.cache_url_file, settings.cache_url_parameter)
+    """The cache's URL, of which `host:port` is enough."""
+    source = _first(settings.cache_url, settings.cache_url_file, settings.cache_url_parameter)
+    scheme = "rediss" if settings.cache_tls == "true" else "redis"
+
+    async def read() -> str:
+        found = await source()
+        return found if "://" in found else f"{scheme}://{found}"
+
+    return read
 
 
 def split_endpoint(endpoint: str) -> tuple[str, int]:
@@ -139,14 +164,13 @@ class _Tokens:
         self._client: Any = None
 
     def sign(self, host: str, port: int) -> str:
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
         try:
             with self._lock:
                 if self._client is None:
-                    from botocore.session import Session  # noqa: PLC0415
-
-                    self._client = Session().create_client("rds")
+                    self._client = _aws.client("rds")
                 return str(self._client.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=self._user))
-        except BotoCoreError as error:
+        # Signing takes no call, but the pod's credentials come from STS, which may refuse them.
+        except (BotoCoreError, ClientError) as error:
             raise SourceError(f"no authentication token: {error}") from error

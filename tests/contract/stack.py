@@ -43,7 +43,20 @@ def machine(workflow: str) -> dict[str, Any]:
 
 
 def states(workflow: str) -> dict[str, dict[str, Any]]:
-    return machine(workflow)["States"]
+    """All states, also those inside Parallel and Map states; a name is that of one state only."""
+    found: dict[str, dict[str, Any]] = {}
+    todo = [machine(workflow)]
+    while todo:
+        for name, state in todo.pop()["States"].items():
+            assert name not in found, f"{workflow}: two states are called {name}"
+            found[name] = state
+            todo += parts_of(state)
+    return found
+
+
+def parts_of(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """The sequences of states inside a Parallel or a Map state."""
+    return [*state.get("Branches", ()), *(state[key] for key in ("ItemProcessor", "Iterator") if key in state)]
 
 
 def function_of(state: dict[str, Any]) -> str | None:
@@ -55,6 +68,7 @@ def function_of(state: dict[str, Any]) -> str | None:
 def successors(state: dict[str, Any]) -> set[str]:
     found = {state.get("Next"), state.get("Default")}
     found |= {rule.get("Next") for key in ("Choices", "Catch") for rule in state.get(key, ())}
+    found |= {part["StartAt"] for part in parts_of(state)}
     return {name for name in found if name}
 
 

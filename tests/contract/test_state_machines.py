@@ -80,7 +80,9 @@ def test_every_state_can_be_reached_and_can_reach_an_end(workflow):
             reached.add(name)
             todo += graph[name]
     assert reached == set(graph)
-    ends = {name for name, state in states(workflow).items() if state["Type"] in {"Succeed", "Fail"}}
+    ends = {
+        name for name, state in states(workflow).items() if state["Type"] in {"Succeed", "Fail"} or state.get("End")
+    }
     for _ in graph:
         ends |= {name for name, following in graph.items() if following & ends}
     assert ends == set(graph)

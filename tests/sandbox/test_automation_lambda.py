@@ -187,7 +187,13 @@ def test_workers_end_with_the_plane_even_in_the_middle_of_an_invocation(tmp_path
         plane.invoke(idle, {})
         plane.client("lambda").invoke(FunctionName=sleeping, InvocationType="Event", Payload="{}")
         parent = psutil.Process(plane.process.pid)
-        workers = eventually(lambda: parent.children() if len(parent.children()) == 2 else [])
+
+        def processes() -> list[psutil.Process]:
+            """Both workers, and what they are copies of."""
+            found = parent.children(recursive=True)
+            return found if len(found) == 3 else []
+
+        workers = eventually(processes)
         plane.process.send_signal(number)
         plane.process.wait(5)
 

@@ -24,7 +24,7 @@ def asked(rig: Rig) -> Iterator[set[tuple[str, str]]]:
 
     def decide(question: dict[str, Any]) -> str:
         questions.add((question["action"], question["resource"]))
-        return "allowed" if question["resource"].endswith(":allowed") else "implicitDeny"
+        return "allowed" if question["resource"].endswith((":allowed", ":default.redis7")) else "implicitDeny"
 
     rig.automation.decide = decide
     yield questions
@@ -38,6 +38,7 @@ def asked(rig: Rig) -> Iterator[set[tuple[str, str]]]:
         ("describe_replication_groups", {"ReplicationGroupId": "G"}, "replicationgroup:g"),
         ("describe_cache_clusters", {}, "cluster:*"),
         ("describe_snapshots", {}, "snapshot:*"),
+        ("describe_snapshots", {"ReplicationGroupId": "g"}, "snapshot:*"),
         ("describe_cache_parameter_groups", {}, "parametergroup:*"),
         ("delete_replication_group", {"ReplicationGroupId": "g"}, "replicationgroup:g"),
         ("modify_replication_group", {"ReplicationGroupId": "g"}, "replicationgroup:g"),

@@ -92,7 +92,8 @@ def test_evictions_happen_are_published_and_end_with_a_larger_node(rig: Rig) -> 
 
     fill(client, 12)
     assert evicted() > 300
-    assert client.get("key-0") is None
+    # Approximately the oldest: https://redis.io/docs/latest/develop/reference/eviction/#apx-lru
+    assert sum(client.exists(f"key-{number}") for number in range(100)) < 100
     assert client.get("key-1199") is not None
     eventually(lambda: sum(one["Evictions"] for one in rig.metrics(f"{name}-001")) == evicted())
     last = rig.metrics(f"{name}-001")[-1]

@@ -7,10 +7,17 @@ import pytest
 from lightkube import codecs
 
 from sandbox.kubernetes.kustomize import KustomizeError, build
-from sandbox.kubernetes.manifests import Pace, Values, overlay, render
+from sandbox.kubernetes.manifests import Pace, Stores, Values, overlay, render
 from sandbox.kubernetes.podsecurity import violations
 
-VALUES = Values("registry/detection-api@sha256:0", "arn:blue", "arn:green")
+STORES = Stores(
+    service="api",
+    environment="dev",
+    role_arn="arn:aws:iam::1:role/pods",
+    backup_bucket="backups",
+    database_authorities="-----BEGIN CERTIFICATE-----",
+)
+VALUES = Values("registry/detection-api@sha256:0", "arn:blue", "arn:green", STORES)
 ENVIRONMENTS = ("dev", "staging", "prod")
 LONGEST_REQUEST_SECONDS = 30
 
@@ -25,7 +32,7 @@ def test_every_manifest_is_valid_and_placed(environment: str) -> None:
     for manifest in manifests:
         codecs.from_dict(manifest)
         assert manifest["metadata"]["labels"]["environment"] == environment
-        if manifest["kind"] != "Namespace":
+        if manifest["kind"] not in ("Namespace", "PersistentVolume"):
             assert manifest["metadata"]["namespace"] == "detection-api"
     names = {(each["kind"], each["metadata"]["name"]) for each in manifests}
     for colour in ("blue", "green"):
@@ -83,6 +90,63 @@ def test_values_are_filled_in() -> None:
     container = deployments("dev", replicas=5)[0]["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == VALUES.image
     assert [each["spec"]["replicas"] for each in deployments("dev", replicas=5)] == [5, 0]
+
+
+def found(manifests: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    return next(each for each in manifests if (each["kind"], each["metadata"]["name"]) == (kind, name))
+
+
+def pods(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The specs of the colours' pods and of the dump's."""
+    dump = found(manifests, "CronJob", "queue-dump")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return [*(each["spec"]["template"]["spec"] for each in manifests if each["kind"] == "Deployment"), dump]
+
+
+def test_every_pod_is_told_where_its_data_are_and_has_a_role_to_get_there() -> None:
+    manifests = render("dev", VALUES)
+    settings = found(manifests, "ConfigMap", "detection-api")["data"]
+    assert settings["DATABASE_ENDPOINT_PARAMETER"] == "/api/dev/endpoints/database"
+    assert settings["CACHE_URL_PARAMETER"] == "/api/dev/endpoints/cache"
+    assert settings["QUEUE_DUMP_URL"] == "s3://backups/application-data/incoming/queue.db"
+    assert settings["ENDPOINT_POLL_SECONDS"] == "5"
+    account = found(manifests, "ServiceAccount", "detection-api")
+    assert account["metadata"]["annotations"] == {"eks.amazonaws.com/role-arn": STORES.role_arn}
+    volume = found(manifests, "PersistentVolume", "detection-api-queue")["spec"]["claimRef"]
+    claim = found(manifests, "PersistentVolumeClaim", "detection-api-queue")
+    assert volume == {name: claim["metadata"][name] for name in ("namespace", "name")}
+    for spec in pods(manifests):
+        assert spec["serviceAccountName"] == "detection-api"
+        assert violations(spec) == []
+        container = spec["containers"][0]
+        assert container["envFrom"] == [{"configMapRef": {"name": "detection-api"}}]
+        mounts = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
+        volumes = {each["name"]: each for each in spec["volumes"]}
+        assert volumes.keys() == set(mounts.values())
+        queue = volumes[mounts[str(Path(settings["QUEUE_PATH"]).parent)]]
+        assert queue["persistentVolumeClaim"]["claimName"] == "detection-api-queue"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_dump_ends_before_the_next_is_due_and_never_meets_another(environment: str) -> None:
+    spec = found(render(environment, VALUES), "CronJob", "queue-dump")["spec"]
+    assert spec["schedule"] == "*/5 * * * *"
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 300
+    labels = spec["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
+    assert "colour" not in labels, "a Service would select it"
+
+
+def test_without_stores_the_service_has_no_settings_and_nothing_is_dumped() -> None:
+    manifests = render("dev", Values("image", "arn:blue", "arn:green"), pace=Pace())
+    assert found(manifests, "ConfigMap", "detection-api")["data"] == {}
+    assert found(manifests, "CronJob", "queue-dump")["spec"]["suspend"]
+    assert not found(manifests, "ServiceAccount", "detection-api")["metadata"]["annotations"]
+
+
+def test_the_pace_shortens_the_polls() -> None:
+    manifests = render("dev", VALUES, pace=Pace(endpoint_poll=2, dump_schedule="*/2 * * * *"))
+    assert found(manifests, "ConfigMap", "detection-api")["data"]["ENDPOINT_POLL_SECONDS"] == "2"
+    assert found(manifests, "CronJob", "queue-dump")["spec"]["schedule"] == "*/2 * * * *"
 
 
 @pytest.mark.parametrize(

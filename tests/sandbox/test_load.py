@@ -18,7 +18,9 @@ from sandbox.health import wait_until
 from sandbox.load import Load, Plan, Report
 from sandbox.load.client import LoadError
 from sandbox.load.generator import run
+from sandbox.load.outages import Watch
 from sandbox.load.report import Latency, Recorder
+from sandbox.load.writes import ReadBackError, ids_of, missing, read
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serve = Callable[[Handler], Awaitable[str]]
@@ -163,7 +165,102 @@ def test_shares_are_spread_evenly() -> None:
     assert all(kinds[start : start + 100].count("slow") == 1 for start in range(0, 1000, 100))
 
 
+def test_an_outage_is_from_the_first_failure_to_the_first_success_sent_after_it() -> None:
+    watch = Watch()
+    watch.succeeded(due=0.0, now=0.1)
+    watch.failed_at(due=10.5, now=12.0)
+    watch.failed_at(due=10.0, now=12.5)  # sent earlier, answered later
+    watch.succeeded(due=9.0, now=13.0)  # sent before anything failed: it says nothing
+    assert watch.availability().recovery_seconds is None
+    watch.failed_at(due=20.0, now=20.0)
+    watch.succeeded(due=21.0, now=22.0)
+    watch.failed_at(due=30.0, now=30.0)
+    watch.succeeded(due=31.0, now=31.5)
+    found = watch.availability()
+    assert [(each.seconds, each.failed) for each in found.outages] == [(12.0, 3), (1.5, 1)]
+    assert (found.requests, found.failed, found.longest_seconds) == (8, 4, 12.0)
+    assert found.recovery_seconds == 21.5
+
+
+def test_nothing_failed_nothing_to_recover() -> None:
+    assert Watch().availability().recovery_seconds == 0.0
+
+
+async def test_reads_and_writes_are_told_apart(serve: Serve, tmp_path: Path) -> None:
+    """Writes fail for the first half, reads never."""
+    posted = 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal posted
+        if request.method == "POST":
+            posted += 1
+            return web.json_response({"id": str(posted)}, status=503 if posted <= 10 else 201)
+        return await fine(request)
+
+    path = tmp_path / "report.json"
+    report = await run(plan(await serve(handler), write_share=0.2, version_share=0.1), asyncio.Event(), path)
+    assert (report.writes.requests, report.writes.failed, len(report.writes.outages)) == (20, 10, 1)
+    assert report.writes.outages[0].ended_at is not None
+    assert report.writes.recovery_seconds == pytest.approx(report.writes.longest_seconds, abs=0.002)
+    assert (report.reads.requests, report.reads.failed, report.reads.recovery_seconds) == (72, 0, 0.0)
+    assert Report.load(path) == report
+
+
+async def test_what_was_acknowledged_can_be_asked_for_afterwards(serve: Serve, tmp_path: Path) -> None:
+    """Stored, queued or refused; then some of what was acknowledged is lost."""
+    kept: dict[str, str] = {}
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.method == "POST":
+            number = len(kept)
+            kept[request.headers["Idempotency-Key"]] = str(number)
+            return web.json_response({"id": str(number)}, status=(201, 202, 503)[number % 3])
+        ids = [number for number in kept.values() if int(number) >= 6]
+        cursor, limit = int(request.query.get("cursor", 0)), int(request.query["limit"])
+        following = cursor + limit
+        items = [{"id": number} for number in ids[cursor:following]]
+        return web.json_response({"items": items, "next_cursor": following if following < len(ids) else None})
+
+    url, path = await serve(handler), tmp_path / "writes.jsonl"
+    report = await run(plan(url, rate=1000, seconds=1, write_share=0.9, version_share=0), asyncio.Event(), None, path)
+    assert report.writes.requests == len(kept) == 900
+    acknowledged = read(path)
+    assert len(acknowledged) == 600
+    assert {each.status for each in acknowledged} == {201, 202}
+    assert all(kept[each.key] == each.id for each in acknowledged)
+    present = await asyncio.to_thread(ids_of, url)
+    assert len(present) == 894, "more than four pages"
+    assert {each.id for each in missing(acknowledged, present)} == {"0", "1", "3", "4"}
+
+
+async def test_a_service_that_does_not_read_is_no_empty_one(serve: Serve) -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        return web.json_response({"error": "unavailable"}, status=503)
+
+    url = await serve(handler)
+    with pytest.raises(ReadBackError, match="503"):
+        await asyncio.to_thread(ids_of, url)
+
+
+def test_half_a_line_is_no_acknowledgement(tmp_path: Path) -> None:
+    path = tmp_path / "writes.jsonl"
+    path.write_text('{"id": "1", "key": "k", "status": 201, "at": "now"}\n{"id": "2", "ke')
+    assert [each.id for each in read(path)] == ["1"]
+    assert read(tmp_path / "none") == ()
+
+
 class TestAsAProcess:
+    async def test_acknowledgements_outlive_it(self, serve: Serve) -> None:
+        async def handler(request: web.Request) -> web.Response:
+            return web.json_response({"id": request.headers.get("Idempotency-Key", "")}, status=201)
+
+        load = Load(plan(await serve(handler), seconds=60, rate=50, write_share=1), track_writes=True)
+        await asyncio.to_thread(load.start)
+        assert load.acknowledged()
+        report = await asyncio.to_thread(load.stop)
+        assert len(load.acknowledged()) == report.writes.requests
+        assert missing(load.acknowledged(), {each.key for each in load.acknowledged()}) == ()
+
     async def test_start_and_stop(self, serve: Serve) -> None:
         url = await serve(fine)
         load = Load(plan(url, seconds=60, rate=50))

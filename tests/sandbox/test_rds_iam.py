@@ -115,7 +115,7 @@ def test_what_is_not_a_valid_token_is_refused_and_the_log_says_why(
     databases: Databases, instance: dict[str, Any], holder: Holder
 ) -> None:
     good = holder.token(databases, instance, "heartbeat")
-    elsewhere = {"Endpoint": {**instance["Endpoint"], "Address": databases.config.database_name}}
+    elsewhere = {"Endpoint": {**instance["Endpoint"], "Address": "database.detection-api.internal"}}
     for user, password, why in (
         ("heartbeat", "a-password", "not an authentication token"),
         ("reader", good, "the token is for 'heartbeat'"),
@@ -189,7 +189,7 @@ def test_policies_hold_by_name_and_by_tag(plane: Plane, databases: Databases, in
         {
             "Effect": "Allow",
             "Action": ["rds:RestoreDBInstanceFromDBSnapshot", "rds:AddTagsToResource"],
-            "Resource": [f"{prefix}:db:drill-*", f"{prefix}:snapshot:*"],
+            "Resource": [f"{prefix}:{name}" for name in ("db:drill-*", "snapshot:*", "pg:*", "og:*", "subgrp:*")],
         },
         {
             "Effect": "Allow",
@@ -220,6 +220,42 @@ def test_policies_hold_by_name_and_by_tag(plane: Plane, databases: Databases, in
     databases.available("drill-1")
     drill.delete_db_instance(DBInstanceIdentifier="drill-1", SkipFinalSnapshot=True)
     databases.gone("drill-1")
+
+
+def test_an_encrypted_copy_takes_the_right_to_the_key_and_its_own_tags(plane: Plane, databases: Databases) -> None:
+    """RDS uses the customer's key with its caller's rights; `rds:req-tag` and `rds:db-tag` are RDS's own keys."""
+    key = plane.client("kms").create_key()["KeyMetadata"]["Arn"]
+    databases.create("keyed", StorageEncrypted=True, KmsKeyId=key)
+    snapshot = databases.snapshot("keyed")
+    drill = {"StringEquals": {"rds:req-tag/dr:drill-id": "42"}}
+    statements: list[dict[str, Any]] = [
+        {"Effect": "Allow", "Action": ["rds:Restore*", "rds:AddTags*"], "Resource": "*", "Condition": drill},
+        {
+            "Effect": "Allow",
+            "Action": "rds:DeleteDBInstance",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"rds:db-tag/dr:drill-id": "42"}},
+        },
+    ]
+    through = {"StringEquals": {"kms:ViaService": "rds.us-east-1.amazonaws.com"}}
+    grant = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+    keyed = [
+        {"Effect": "Allow", "Action": "kms:DescribeKey", "Resource": key, "Condition": through},
+        {"Effect": "Allow", "Action": "kms:CreateGrant", "Resource": key, "Condition": {**through, **grant}},
+    ]
+    tags = [{"Key": "dr:drill-id", "Value": "42"}]
+    restore: dict[str, Any] = {"DBInstanceIdentifier": "copy", "DBSnapshotIdentifier": snapshot}
+    with pytest.raises(ClientError, match="not authorized to perform: kms:DescribeKey on resource"):
+        Holder(plane, *statements).client(databases).restore_db_instance_from_db_snapshot(**restore, Tags=tags)
+    holder = Holder(plane, *statements, *keyed).client(databases)
+    with pytest.raises(ClientError, match="not authorized to perform: rds:RestoreDBInstanceFromDBSnapshot"):
+        holder.restore_db_instance_from_db_snapshot(**restore)
+    holder.restore_db_instance_from_db_snapshot(**restore, Tags=tags)
+    databases.available("copy")
+    with pytest.raises(ClientError, match="not authorized to perform: rds:DeleteDBInstance"):
+        holder.delete_db_instance(DBInstanceIdentifier="keyed", SkipFinalSnapshot=True)
+    holder.delete_db_instance(DBInstanceIdentifier="copy", SkipFinalSnapshot=True)
+    databases.gone("copy")
 
 
 def test_a_managed_password_is_in_a_secret(plane: Plane, databases: Databases) -> None:

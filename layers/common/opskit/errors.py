@@ -83,3 +83,27 @@ class NotFoundError(OpsError):
 
 class IntegrityError(OpsError):
     """Stored bytes are not those whose checksum was recorded."""
+
+
+class EndpointNotConfirmedError(OpsError):
+    """Parameter Store did not read back the endpoint that was written to it."""
+
+
+class DatabaseError(OpsError):
+    """The database refused a statement, or is not one that may be talked to; `sqlstate` where it gave a code."""
+
+    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class DatabaseLoginError(DatabaseError):
+    """The database did not let the role in: the token, the role, or IAM's policy is at fault."""
+
+
+class CacheError(OpsError):
+    """The cache refused a command, or did not keep what was written to it."""
+
+
+class CacheLoginError(CacheError):
+    """The cache did not let the user in."""

@@ -14,7 +14,8 @@ out.
 
 import base64
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
@@ -46,6 +47,7 @@ INDEX = "EVIDENCE#"
 # An item may have 400 KB; JSON of this kind shrinks to about a tenth.
 _MOST_PENDING_BYTES = 350_000
 _ATTEMPTS = 10
+_READERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +119,17 @@ class Evidence:
                 return ref
         raise EvidenceError(f"the chain moved {_ATTEMPTS} times while {kind} {name} was to be appended; retry")
 
-    def verify(self) -> ChainReport:
-        """Read the whole chain and check it against the ledger; changes nothing."""
+    def verify(self, on_read: Callable[[int], None] = lambda _: None) -> ChainReport:
+        """Read the whole chain and check it against the ledger; changes nothing.
+
+        `on_read` is called with the number of records read so far.
+        """
         head = self._settled_head()
         last = head.sequence if head else 0
-        stored = list(self._stored())
+        stored = []
+        for record in self._stored():
+            stored.append(record)
+            on_read(len(stored))
         known = {item["sequence"]: item["sha256"] for item in self._table.newest(INDEX)}
         # What was appended while the bucket was read is not part of what is checked.
         later = tuple(f"/{sequence:010d}-" for sequence in known if sequence > last)
@@ -176,11 +184,16 @@ class Evidence:
         return Head(item["sequence"] - 1, item["previous"]) if item.get("previous") else None
 
     def _stored(self) -> Iterator[StoredRecord]:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=PREFIX)
-        for page in pages:
-            for found in page.get("Contents", []):
-                content = self._s3.get_object(Bucket=self._bucket, Key=found["Key"])["Body"].read()
-                yield StoredRecord(found["Key"], content)
+        client = self._s3
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=PREFIX)
+
+        def read(key: str) -> StoredRecord:
+            return StoredRecord(key, client.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+
+        # A year has ten thousand records, and reading one is waiting for S3.
+        with ThreadPoolExecutor(_READERS) as pool:
+            for page in pages:
+                yield from pool.map(read, [found["Key"] for found in page.get("Contents", [])])
 
     @cached_property
     def _s3(self) -> "S3Client":

@@ -18,7 +18,7 @@ from opskit.clock import Clock, SystemClock, moment_of
 from opskit.errors import InvalidInputError, OpsError
 from opskit.evidence import Evidence
 from opskit.failures import named_failure
-from opskit.ledger import Ledger, Lock, ReleaseRecord
+from opskit.ledger import Ledger, Lock, OperationRecord, ReleaseRecord
 from opskit.platform import Platform
 from opskit.result import checked
 from opskit.settings import Settings
@@ -112,8 +112,13 @@ class Run:
         return Evidence(here.evidence_bucket, here.ledger_table, here.service, here.environment, self.clock)
 
     @property
+    def operation_key(self) -> str:
+        """The key of this execution's record in the ledger, of every workflow but the release."""
+        return OperationRecord.key_of(self.workflow, self.execution.started_at, self.execution.name)
+
+    @property
     def record_key(self) -> str:
-        """The key of this execution's record in the ledger."""
+        """The key of this release's record in the ledger."""
         return ReleaseRecord.key_of(self.execution.started_at, self.execution.name)
 
     def hold(self, event: Mapping[str, Any], lease_seconds: int | None = None) -> Lock:

@@ -6,9 +6,27 @@ fails when ministack has changed, and a docstring that says what AWS does and wh
 
 import asyncio
 
-from sandbox.automation.gaps import alarms, event_delivery, lambda_workers, metric_data, parameter_paths, state_machines
+from sandbox.automation.gaps import (
+    alarms,
+    embedded_metrics,
+    event_delivery,
+    express_workflows,
+    lambda_workers,
+    metric_data,
+    parameter_paths,
+    state_machines,
+)
 
-GAPS = (lambda_workers, state_machines, alarms, metric_data, event_delivery, parameter_paths)
+GAPS = (
+    lambda_workers,
+    state_machines,
+    express_workflows,
+    alarms,
+    metric_data,
+    embedded_metrics,
+    event_delivery,
+    parameter_paths,
+)
 
 
 def apply_all() -> None:

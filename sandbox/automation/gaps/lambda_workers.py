@@ -18,8 +18,6 @@ import io
 import json
 import os
 import queue
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -31,6 +29,8 @@ from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
 from sandbox.automation import worker as worker_script
+from sandbox.automation.gaps import embedded_metrics
+from sandbox.automation.gaps.lambda_templates import Copy, templates
 from sandbox.automation.patching import replace
 
 INIT_SECONDS = 60.0
@@ -90,7 +90,7 @@ class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]
 
     def __init__(self, func_name: str, config: dict[str, Any], code_zip: bytes) -> None:
         super().__init__(func_name, config, code_zip)
-        self._proc: subprocess.Popen[str] | None = None
+        self._proc: Copy | None = None
         self._answers: queue.Queue[str | None] = queue.Queue()
         self._output: list[str] = []
         self._output_ended = threading.Event()
@@ -135,21 +135,13 @@ class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]
                 raise RuntimeError(f"the layer {layer} of {self.func_name} has no content")
             path.append(str(unpacked(content) / "python"))
         self._answers = queue.Queue()
-        process = subprocess.Popen(  # noqa: S603 - the interpreter that runs this process
-            [sys.executable, "-I", "-S", "-X", "utf8", str(worker_script.__file__)],
-            cwd=code,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            env=self._environment(code),
-        )
+        inherited = {key: value for key, value in os.environ.items() if key in INHERITED}
+        runtime = [str(runtime_directory())]
+        process = templates.get(path[1:], runtime, inherited).copy(code, self._environment(code))
         self._proc = process
         for target, pipe in ((self._read_answers, process.stdout), (self._read_output, process.stderr)):
             threading.Thread(target=target, args=(pipe,), daemon=True).start()
-        init = {"handler": self.config["Handler"], "path": path, "runtime_path": [str(runtime_directory())]}
+        init = {"handler": self.config["Handler"], "path": path, "runtime_path": runtime}
         _tell(process.stdin, init)
 
     def _read_answers(self, pipe: Any) -> None:
@@ -241,6 +233,7 @@ def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]
         answer = worker.run(event, request_id, lambda_svc._xray_trace_id_for_invocation(config))
     finally:
         lambda_runtime.release_worker(worker)
+    embedded_metrics.publish(answer["log"])
     if "error" in answer:
         return {"body": answer["error"], "error": True, "log": answer["log"]}
     return {"body": answer["result"], "log": answer["log"]}

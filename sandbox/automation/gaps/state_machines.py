@@ -21,6 +21,7 @@ from ministack.services import stepfunctions
 from sandbox.automation.patching import replace
 from sandbox.automation.states import machine, tasks
 from sandbox.automation.states.expressions import ExecutionError
+from sandbox.automation.states.record import NOT_OF_EXPRESS, is_express
 
 MESSAGES = {
     "TaskDoesNotExist": "The task does not exist.",
@@ -57,6 +58,8 @@ def _stop_execution(data: dict[str, Any]) -> Any:
     execution = stepfunctions._executions.get(data.get("executionArn"))
     if execution is None or execution["status"] != "RUNNING" or machine.find(execution) is None:
         return _originals["_stop_execution"](data)
+    if is_express(execution):
+        return error_response_json("InvalidArn", NOT_OF_EXPRESS, 400)
     machine.stop(execution, data.get("error"), data.get("cause"))
     return json_response({"stopDate": execution["stopDate"]})
 

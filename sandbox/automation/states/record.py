@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ministack.core.responses import now_iso
+from ministack.services import stepfunctions
 
 from sandbox.automation.endpoints import put_event
 from sandbox.automation.states.lifetime import Abandoned, Lifetime
@@ -14,8 +15,18 @@ REDRIVABLE = ("FAILED", "TIMED_OUT", "ABORTED")
 """https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html"""
 
 
+NOT_OF_EXPRESS = "Invalid Arn: 'Resource type not valid in this context: express'"
+"""What AWS says of the ARN of an express execution where only a standard one will do."""
+
+
 def _milliseconds(stamp: str | None) -> int | None:
     return None if stamp is None else int(datetime.fromisoformat(stamp).timestamp() * 1000)
+
+
+def is_express(execution: dict[str, Any]) -> bool:
+    """Whether it is of a state machine of the type EXPRESS."""
+    machine = stepfunctions._state_machines.get(execution["stateMachineArn"])
+    return machine is not None and machine["type"] == "EXPRESS"
 
 
 def publish_status(execution: dict[str, Any]) -> None:
@@ -24,7 +35,7 @@ def publish_status(execution: dict[str, Any]) -> None:
     https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html: standard workflows
     only; `output` is null unless the execution succeeded.
     """
-    if execution.get("sync"):
+    if execution.get("sync") or is_express(execution):
         return
     status = execution["status"]
     succeeded = status == "SUCCEEDED"

@@ -1,16 +1,16 @@
 """One container of a pod: pull, run, probe, restart with a growing pause."""
 
 import asyncio
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sandbox
+from sandbox.kubernetes.kubelet.environment import CommandError, ConfigurationError, Surroundings
 from sandbox.kubernetes.kubelet.images import Images, PullError
 from sandbox.kubernetes.kubelet.probes import Prober, probe
 from sandbox.kubernetes.kubelet.process import Process
+from sandbox.kubernetes.kubelet.volumes import MountError, Volumes
 from sandbox.kubernetes.store import timestamp
 
 
@@ -37,12 +37,18 @@ class Runtime:
 
     images: Images
     prober: Prober
+    volumes: Volumes
     logs: Path
     backoff: Backoff
+    node: dict[str, str]
+    """Variables that every container has."""
 
 
 class Container:
-    """Runs until `stop`; `changed` is called after every change of its status."""
+    """Runs until `stop`, or until it ends for good by its pod's restart policy.
+
+    `changed` is called after every change of its status, `surroundings` before every start of its process.
+    """
 
     def __init__(
         self,
@@ -51,7 +57,8 @@ class Container:
         runtime: Runtime,
         port: int,
         colour: str,
-        environment: Mapping[str, str],
+        restart_policy: str,
+        surroundings: Callable[[], Awaitable[Surroundings]],
         log: Path,
         changed: Callable[[], None],
     ) -> None:
@@ -59,7 +66,8 @@ class Container:
         self.port = port
         self._runtime = runtime
         self._colour = colour
-        self._environment = environment
+        self._restart_policy = restart_policy
+        self._surroundings = surroundings
         self._log = log
         self._changed = changed
         self._process: Process | None = None
@@ -77,15 +85,16 @@ class Container:
         }
 
     async def run(self, grace_seconds: float) -> None:
-        """Run and restart until cancelled. `grace_seconds` is what a failed liveness probe leaves it to stop."""
+        """Run, and restart as the policy says. `grace_seconds` is what a failed liveness probe leaves it to stop."""
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
             image = await self._pull()
-            command = image.command(port=self.port, colour=self._colour)
+            around = await self._prepare()
             try:
-                self._process = await Process.start(command, environment=self._variables(), log=self._log)
-            except OSError as error:
+                command = around.command(image, self.spec, port=self.port, colour=self._colour)
+                self._process = await Process.start(command, environment=around.variables, log=self._log)
+            except (OSError, CommandError) as error:
                 failures += 1
                 self._set({"waiting": {"reason": "RunContainerError", "message": str(error)}})
                 await asyncio.sleep(self._runtime.backoff.pause(failures))
@@ -96,6 +105,8 @@ class Container:
             code = await self._attend(self._process, grace_seconds)
             failures = 1 if loop.time() - began > self._runtime.backoff.reset else failures + 1
             self._ended(code)
+            if self._restart_policy == "Never" or (self._restart_policy == "OnFailure" and code == 0):
+                return
             pause = self._runtime.backoff.pause(failures)
             message = f"back-off {pause:g}s restarting failed container={self.spec['name']}"
             self._set({"waiting": {"reason": "CrashLoopBackOff", "message": message}})
@@ -128,10 +139,15 @@ class Container:
                 self._set({"waiting": {"reason": "ImagePullBackOff", "message": message}})
                 await asyncio.sleep(pause / 2)
 
-    def _variables(self) -> dict[str, str]:
-        """The container's environment: nothing of this process's but what Python needs to run."""
-        checkout = str(Path(sandbox.__file__).resolve().parents[1])
-        return {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": checkout, **self._environment}
+    async def _prepare(self) -> Surroundings:
+        while True:
+            try:
+                return await self._surroundings()
+            except MountError as error:
+                self._set({"waiting": {"reason": "ContainerCreating", "message": f"MountVolume.SetUp failed: {error}"}})
+            except ConfigurationError as error:
+                self._set({"waiting": {"reason": "CreateContainerConfigError", "message": str(error)}})
+            await asyncio.sleep(self._runtime.backoff.base)
 
     async def _attend(self, process: Process, grace_seconds: float) -> int:
         """Probe a running process until it ends, or is ended because its liveness probe failed."""

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 from typing import Any
 
 from sandbox.kubernetes.controllers import conditions
 from sandbox.kubernetes.errors import StatusError
 from sandbox.kubernetes.kubelet.container import Container, Runtime
+from sandbox.kubernetes.kubelet.environment import Surroundings, surroundings
 from sandbox.kubernetes.kubelet.process import LOOPBACK, PortReservation
 from sandbox.kubernetes.store import Key, Object, Store, timestamp
 
@@ -64,13 +66,14 @@ class PodWorker:
                 runtime=self._runtime,
                 port=mapping.get(str(first), 0),
                 colour=colour,
-                environment=_environment(pod, each),
+                restart_policy=spec["restartPolicy"],
+                surroundings=functools.partial(self._surroundings, each),
                 log=self._runtime.logs / f"{self._key.name}.log",
                 changed=self.report,
             )
             self._containers.append(container)
         grace = spec["terminationGracePeriodSeconds"]
-        self._tasks = [asyncio.ensure_future(each.run(grace)) for each in self._containers]
+        self._tasks = [asyncio.ensure_future(self._run(each, grace)) for each in self._containers]
         self.report()
 
     def report(self) -> None:
@@ -81,11 +84,10 @@ class PodWorker:
                 {**each.status, "ready": each.ready, "lastState": each.status.get("lastState", {})}
                 for each in self._containers
             ]
-            if any("running" in each.status["state"] for each in self._containers):
-                status["phase"] = "Running"
+            status["phase"] = self._phase(status["phase"])
             ready = bool(self._containers) and all(each.ready for each in self._containers)
             names = [each.spec["name"] for each in self._containers if not each.ready]
-            reason = "" if ready else "ContainersNotReady"
+            reason = "" if ready else "PodCompleted" if status["phase"] == "Succeeded" else "ContainersNotReady"
             message = "" if ready else f"containers with unready status: {names}"
             conditions.put(pod, "ContainersReady", ready, reason, message)
             gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates", [])]
@@ -94,6 +96,23 @@ class PodWorker:
                 reason = "ReadinessGatesNotReady"
                 message = f'the status of pod readiness gate "{closed[0]}" is not "True"'
             conditions.put(pod, "Ready", ready and not closed, reason, message)
+
+    def _phase(self, phase: str) -> str:
+        """What the pod's phase is now; for good once all containers have ended and none is to start again."""
+        if all(task.done() for task in self._tasks) and self._tasks and self._ending is None:
+            states = [each.status["state"].get("terminated", {}) for each in self._containers]
+            return "Succeeded" if all(each.get("exitCode") == 0 for each in states) else "Failed"
+        return "Running" if any("running" in each.status["state"] for each in self._containers) else phase
+
+    async def _surroundings(self, container: dict[str, Any]) -> Surroundings:
+        pod = self._store.get(self._key)
+        volumes = await self._runtime.volumes.provide(pod)
+        return surroundings(self._store, pod, container, node=self._runtime.node, volumes=volumes)
+
+    async def _run(self, container: Container, grace_seconds: float) -> None:
+        await container.run(grace_seconds)
+        # Only when this task is done has the container ended for good.
+        asyncio.get_running_loop().call_soon(self.report)
 
     def terminate(self, grace_seconds: float) -> asyncio.Task[None]:
         """End the pod: preStop hook, SIGTERM, SIGKILL after the grace, remove. Repeated, it can only hasten."""
@@ -118,7 +137,7 @@ class PodWorker:
         await stopping
         self.release()
         with contextlib.suppress(StatusError):
-            self._store.remove(self._key)
+            self._runtime.volumes.release(self._store.remove(self._key))
 
     async def _until_deadline(self, future: "asyncio.Future[Any]") -> bool:
         """Wait for `future`, at most until the deadline, which may come closer meanwhile."""
@@ -158,23 +177,3 @@ async def _pre_stop(container: dict[str, Any]) -> None:
             await asyncio.sleep(float(words[1]))
         else:
             print(f"preStop hook {command} cannot be run: only sleep can", flush=True)  # noqa: T201
-
-
-def _environment(pod: Object, container: dict[str, Any]) -> dict[str, str]:
-    """The container's variables: values, and references to the pod's own fields."""
-    variables: dict[str, str] = {}
-    for each in container.get("env", []):
-        if "value" in each:
-            variables[each["name"]] = str(each["value"])
-        elif path := each.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath"):
-            variables[each["name"]] = _field(pod, path)
-    return variables
-
-
-def _field(pod: Object, path: str) -> str:
-    """A field as the downward API names it: `metadata.name`, `metadata.labels['colour']`, `status.podIP`."""
-    head, bracket, key = path.partition("['")
-    value: Any = pod
-    for name in [*head.split("."), *([key.removesuffix("']")] if bracket else [])]:
-        value = value.get(name) if isinstance(value, dict) else None
-    return "" if value is None else str(value)

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from moto.elasticache.models import elasticache_backends
 
 from sandbox.platform.application import Forward
 from sandbox.platform.calls import Answer, Call
+from sandbox.platform.elasticache import permissions
 from sandbox.platform.elasticache.exports import Exports
 from sandbox.platform.elasticache.groups import Groups
 from sandbox.platform.elasticache.metrics import Publisher
@@ -119,16 +120,18 @@ class ElastiCache:
         return answer
 
     def conditions(self, call: Call, resource: str) -> Mapping[str, Any]:
-        """The condition keys that concern tags: the call's, and those that the resource has."""
-        asked = call.params.get("Tags") or ()
-        keys = [tag["Key"] for tag in asked] + list(call.params.get("TagKeys") or ())
-        context: dict[str, Any] = {f"aws:RequestTag/{tag['Key']}": tag.get("Value", "") for tag in asked}
-        if keys:
-            context["aws:TagKeys"] = keys
+        """The condition keys of a call on a resource, for IAM."""
         with self._state.lock:
-            for key, value in self._state.tags.get(resource, {}).items():
-                context[f"aws:ResourceTag/{key}"] = value
-        return context
+            return permissions.conditions(call, resource, self._state.tags.get(resource, {}))
+
+    def dependents(self, call: Call) -> Sequence[tuple[Call, Sequence[str]]]:
+        """Further calls as which this one is authorized, with their resources."""
+        return permissions.dependents(call, self._state.account)
+
+    def tagged(self) -> list[tuple[str, dict[str, str]]]:
+        """ARN and tags of every group, node, snapshot and parameter group that has some."""
+        with self._state.lock:
+            return [(arn, dict(tags)) for arn, tags in self._state.tags.items()]
 
     def close(self) -> None:
         """End all servers."""

@@ -16,6 +16,9 @@ from sandbox.redis.server import RedisError
 
 log = logging.getLogger(__name__)
 
+BUSY = frozenset({"creating", "modifying", "snapshotting", "deleting"})
+"""In which a group is not deleted; one that failed in whatever way is."""
+
 
 class Groups:
     """The calls about replication groups. Each takes a call and returns the operation's output."""
@@ -203,7 +206,7 @@ class Groups:
             group = state.group(params["ReplicationGroupId"])
             state.faults.refuse(SERVICE, "DeleteReplicationGroup", (group.id,))
             status = state.group_status(group)
-            if status not in ("available", "create-failed"):
+            if status in BUSY:
                 raise AwsError(
                     "InvalidReplicationGroupState",
                     f"Replication group {group.id} is not in available state; its state is {status}.",

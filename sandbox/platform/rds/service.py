@@ -1,15 +1,17 @@
 """The concern for RDS: which operation is answered by what."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sandbox.config import Config
 from sandbox.platform.application import Forward
+from sandbox.platform.authorization import via_service
 from sandbox.platform.automation import Automation
 from sandbox.platform.calls import Answer, Call
 from sandbox.platform.engines import Faults
 from sandbox.platform.errors import AwsError
+from sandbox.platform.rds import permissions
 from sandbox.platform.rds.changes import Changes
 from sandbox.platform.rds.creation import Creation, shape_of
 from sandbox.platform.rds.descriptions import Descriptions
@@ -84,10 +86,14 @@ class Databases:
         return forward()
 
     def conditions(self, call: Call, resource: str) -> Mapping[str, Any]:
-        """The condition keys that concern tags: the call's, and those of an instance or snapshot that there is."""
+        """The condition keys: the call's tags, and those of an instance or snapshot that there is."""
+        if call.prefix != SERVICE:
+            return via_service(call, SERVICE)
         asked = call.params.get("Tags") or ()
         keys = [tag["Key"] for tag in asked] + list(call.params.get("TagKeys") or ())
-        context: dict[str, Any] = {f"aws:RequestTag/{tag['Key']}": tag.get("Value", "") for tag in asked}
+        context: dict[str, Any] = {
+            f"{name}/{tag['Key']}": tag.get("Value", "") for tag in asked for name in ("aws:RequestTag", "rds:req-tag")
+        }
         if keys:
             context["aws:TagKeys"] = keys
         with self.state.lock:
@@ -100,6 +106,27 @@ class Databases:
                 kind = "db" if ":db:" in resource else "snapshot"
                 context[f"rds:{kind}-tag/{tag['Key']}"] = tag["Value"]
         return context
+
+    def dependents(self, call: Call) -> Sequence[tuple[Call, Sequence[str]]]:
+        """Further calls as which this one is authorized, with their resources."""
+        return permissions.dependents(call, self.state.config.account, self._key_of)
+
+    def _key_of(self, call: Call) -> str | None:
+        """The customer's key of what a call makes: its own, or that of what it is made of."""
+        params, state = call.params, self.state
+        key = params.get("KmsKeyId")
+        with state.lock:
+            snapshot = state.snapshots.get(str(params.get("DBSnapshotIdentifier", "")).rpartition(":")[2].lower())
+            source = state.instances.get(str(params.get("SourceDBInstanceIdentifier", "")).rpartition(":")[2].lower())
+            for made_of in (snapshot, source):
+                key = key or (made_of.facts.get("KmsKeyId") if made_of is not None else None)
+        return key if key and key.startswith("arn:aws:kms:") else None
+
+    def tagged(self) -> list[tuple[str, dict[str, str]]]:
+        """ARN and tags of every instance and snapshot."""
+        with self.state.lock:
+            found: list[Instance | Snapshot] = [*self.state.instances.values(), *self.state.snapshots.values()]
+            return [(one.arn, {tag["Key"]: tag.get("Value", "") for tag in one.tags}) for one in found]
 
     def close(self) -> None:
         """Stop every engine."""

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from opskit.clock import SystemClock
 from opskit.ledger import Ledger
-from tests.unit.cli.given import NAME, REGION, ROLE, forward
+from tests.unit.cli.given import ENDPOINTS, NAME, REGION, ROLE, forward
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,12 @@ Machine = Callable[..., str]
 
 @pytest.fixture
 def machine(ledger: Ledger) -> Machine:
-    """Create the release state machine from its states, the first of which is where it starts."""
+    """Create a workflow's state machine from its states, the first of which is where it starts."""
 
-    def create(states: Mapping[str, Any], language: str = "JSONata") -> str:
+    def create(states: Mapping[str, Any], language: str = "JSONata", *, workflow: str = "release") -> str:
         definition = {"QueryLanguage": language, "StartAt": next(iter(states)), "States": states}
         client = boto3.client("stepfunctions", region_name=REGION)
-        answer = client.create_state_machine(name=f"{NAME}-release", definition=json.dumps(definition), roleArn=ROLE)
+        answer = client.create_state_machine(name=f"{NAME}-{workflow}", definition=json.dumps(definition), roleArn=ROLE)
         return answer["stateMachineArn"]
 
     return create
@@ -153,7 +153,7 @@ def platform(aws: None) -> dict[str, str]:
         "database_key_arn": "arn:aws:kms:us-east-1:123456789012:key/database",
         "cache_user": "none",
         "cache_key_arn": "arn:aws:kms:us-east-1:123456789012:key/cache",
-        "backup_bucket": "detection-api-dev-backups",
+        "backup_bucket": f"{NAME}-backups",
         "backup_key_arn": "arn:aws:kms:us-east-1:123456789012:key/backup",
         "cache_export_bucket": "detection-api-dev-cache-exports",
         "terraform_state_bucket": "detection-api-terraform-state",
@@ -165,4 +165,9 @@ def platform(aws: None) -> dict[str, str]:
     ssm = boto3.client("ssm", region_name=REGION)
     for name, value in values.items():
         ssm.put_parameter(Name=f"/shop/test/platform/{name}", Value=value, Type="String")
+    for kind, endpoint in ENDPOINTS.items():
+        ssm.put_parameter(Name=f"/shop/test/endpoints/{kind}", Value=endpoint, Type="String")
+    boto3.client("s3", region_name=REGION).create_bucket(
+        Bucket=values["backup_bucket"], CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
     return values

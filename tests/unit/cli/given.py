@@ -11,6 +11,7 @@ from opskit.ledger import ReleaseRecord
 REGION = "eu-west-1"
 ROLE = "arn:aws:iam::123456789012:role/machine"
 NAME = "shop-test"
+ENDPOINTS = {"database": "shop-test.db.example:5432", "cache": "shop-test.cache.example:6379"}
 
 
 def task(output: Any, following: str) -> dict[str, Any]:

@@ -463,3 +463,47 @@ def test_totals_count_from_the_start_of_the_execution() -> None:
 )
 def test_a_cause_is_a_sentence_whoever_wrote_it(cause: str, plain: str) -> None:
     assert plain_cause(cause) == plain
+
+
+def test_a_branch_says_that_it_has_begun_something_when_it_goes_on_not_when_all_branches_end() -> None:
+    story = Story()
+    entered = story.enter("Parallel", "Rehearse")
+    story.enter("Task", "RestoreDatabase", previous=entered)
+    story.scheduled()
+    asked = story.succeeded({"outcome": "WAIT", "asked_at": "12:00"}, after=1)
+    left = story.exit("Task", "RestoreDatabase", previous=asked)
+    # The other branch goes its own way in between.
+    story.enter("Task", "RestoreCache", previous=entered)
+    story.scheduled()
+    story.succeeded({"outcome": "WAIT", "asked_at": "12:00"}, after=1)
+    cache = story.exit("Task", "RestoreCache")
+    progress = Progress()
+    assert progress.feed(story.events) == []
+    seen = len(story.events)
+    wait = story.enter("Wait", "WaitForDatabase", previous=left)
+    story.exit("Wait", "WaitForDatabase", previous=wait, after=2)
+    story.enter("Task", "CheckDatabase")
+    (line,) = progress.feed(story.events[seen:])
+    assert (line.state, line.status, line.seconds) == ("RestoreDatabase", Status.DONE, 1.0)
+    seen = len(story.events)
+    story.enter("Task", "CheckCache", previous=cache)
+    (line,) = progress.feed(story.events[seen:])
+    assert (line.state, line.status) == ("RestoreCache", Status.DONE)
+
+
+def test_in_a_branch_a_poll_loop_is_one_line_too() -> None:
+    story = Story()
+    story.enter("Parallel", "Rehearse")
+    for outcome, reason in (("WAIT", "creating"), ("WAIT", "backing-up"), ("PASS", "available")):
+        story.task("CheckDatabase", verdict(outcome, reason))
+        story.wait("WaitForDatabase", 2)
+    (line,) = fold(story)
+    assert (line.state, line.visits, line.reason) == ("CheckDatabase", 3, "available")
+
+
+def test_a_loop_that_was_left_while_it_waited_is_not_called_done() -> None:
+    story = Story()
+    story.task("CheckDatabase", verdict("WAIT", "it is creating"))
+    story.task("DiscardFailed")
+    first, _ = fold(story)
+    assert (first.state, first.status, first.reason) == ("CheckDatabase", Status.WAITING, "it is creating")

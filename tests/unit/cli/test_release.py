@@ -251,4 +251,4 @@ def test_watch_of_nothing_is_not_found(ops: Ops, machine: Machine) -> None:
     assert ops("watch").code == 4
     ran = ops("watch", "no-such")
     assert ran.code == 4
-    assert "no such execution" in ran.err
+    assert "there is no execution no-such" in ran.err

@@ -5,8 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from opskit.decisions.objectives import LastDrill, Observed, Reading, Targets, judge_objectives
+from opskit.decisions.manifest import Kind
+from opskit.decisions.objectives import (
+    LastDrill,
+    Observed,
+    Reading,
+    Targets,
+    judge_objectives,
+    last_complete,
+    newest_cache_backup,
+)
 from opskit.verdict import Outcome
+
+from .backups import FAILED, HOUR, component, manifest
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TARGETS = Targets()
@@ -17,7 +28,7 @@ def ago(seconds: float) -> Reading:
 
 
 GOOD = Observed(
-    restorable=ago(299.9),
+    restorable=ago(599.9),
     heartbeat=ago(60),
     cache_snapshot=ago(7000),
     manifest=ago(3600),
@@ -57,7 +68,7 @@ def test_all_hold() -> None:
 
 
 READINGS = [
-    ("restorable", "restorable_lag", 300),
+    ("restorable", "restorable_lag", 600),
     ("heartbeat", "heartbeat_age", 180),
     ("cache_snapshot", "cache_snapshot_age", 10800),
     ("manifest", "manifest_age", 9000),
@@ -111,3 +122,58 @@ def test_a_failure_outweighs_what_could_not_be_read_and_both_are_told() -> None:
 def test_a_target_is_above_zero() -> None:
     with pytest.raises(ValueError, match="every target is above 0"):
         Targets(rpo=0)
+
+
+def test_why_there_is_nothing_is_told() -> None:
+    nothing = replace(GOOD, restorable=Reading(because="no DB instance has the endpoint"))
+    found = judge_objectives(nothing, TARGETS, NOW).verdicts["restorable_lag"]
+    assert found.reason == "there is no latest restorable time: no DB instance has the endpoint"
+
+
+def everything(_: str) -> bool:
+    return True
+
+
+def test_the_last_complete_manifest_counts_from_its_end() -> None:
+    incomplete = manifest(2, terraform_state=FAILED)
+    older, oldest = manifest(1), manifest(0)
+    assert last_complete([incomplete, older, oldest]) == Reading(older.finished_at)
+    found = last_complete([incomplete, manifest(1, cache=FAILED)])
+    assert found.at is None
+    assert found.because == (
+        "none of the last 2 is; the newest lacks terraform_state all: FAILED, RDS could not take it"
+    )
+    assert last_complete([]) == Reading(because="no run has left one")
+
+
+def test_the_newest_verified_backup_of_the_cache_counts_wherever_it_is_named() -> None:
+    taken = HOUR + timedelta(minutes=4)
+    failed, good = manifest(2, cache=FAILED), manifest(0)
+    assert newest_cache_backup([failed, good], everything) == Reading(taken)
+    # A backup of the hour before, named again by the next run, is as old as it is.
+    again = manifest(1, cache={"id": "cache-2026112309", "taken_at": taken})
+    assert newest_cache_backup([again, good], everything) == Reading(taken)
+
+
+def test_a_backup_of_the_cache_that_is_gone_does_not_count() -> None:
+    newer, older = manifest(1), manifest(0)
+    there = {"cache-2026112309"}
+    assert newest_cache_backup([newer, older], there.__contains__) == Reading(HOUR + timedelta(minutes=4))
+    assert newest_cache_backup([newer], there.__contains__) == Reading(
+        because="none of cache in the last 1 manifests is verified and there"
+    )
+
+
+def test_of_several_caches_that_the_newest_manifest_names_the_worst_off_counts() -> None:
+    two = manifest(1)
+    other = replace(component(Kind.CACHE), resource="other", id="other-1", taken_at=HOUR - timedelta(hours=1))
+    two = replace(two, components=(*two.components, other))
+    assert newest_cache_backup([two], everything) == Reading(HOUR - timedelta(hours=1))
+    # One that was replaced since is in older manifests only.
+    assert newest_cache_backup([manifest(2), two], everything) == Reading(HOUR + timedelta(hours=2, minutes=4))
+
+
+def test_without_a_cache_or_a_manifest_there_is_no_backup() -> None:
+    assert newest_cache_backup([], everything).because == "there is no manifest"
+    bare = replace(manifest(), components=())
+    assert newest_cache_backup([bare], everything).because == "the newest manifest names no cache"

@@ -14,7 +14,7 @@ EXPIRY = START + timedelta(hours=1)
 
 
 def ask(ledger: Ledger, token: str = "token-1", digest: str = "sha256:bb") -> Approval:  # noqa: S107 - a task token
-    return ledger.request_approval("first", token, image=f"shop@{digest}", digest=digest, expires_at=EXPIRY)
+    return ledger.request_approval("first", token, subject=f"shop@{digest}", digest=digest, expires_at=EXPIRY)
 
 
 def test_an_approval_is_asked_for_and_found(ledger: Ledger) -> None:

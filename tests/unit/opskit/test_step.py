@@ -400,3 +400,18 @@ def test_a_crash_in_between_is_seen_by_the_next_call(dynamodb: "DynamoDBClient")
     with once(clients.client("dynamodb"), "after-call.dynamodb.PutItem", lose), pytest.raises(UnavailableError):
         call(body)
     assert call(body) == {"owner": ARN, "fence": 1, "superseded": None, "name": ""}
+
+
+@pytest.mark.parametrize(
+    ("arn", "machine"),
+    [
+        ("arn:aws:states:us-east-1:000000000000:execution:detection-api-dev-release:r1", "detection-api-dev-release"),
+        (
+            "arn:aws:states:us-east-1:000000000000:express:detection-api-dev-objectives:o1:6f0c",
+            "detection-api-dev-objectives",
+        ),
+        ("arn:aws:lambda:us-east-1:000000000000:function:detection-api-dev-objectives-stamp-heartbeat", None),
+    ],
+)
+def test_the_state_machine_is_in_the_arn_of_an_execution(arn: str, machine: str | None) -> None:
+    assert Execution(arn, "x", datetime(2026, 11, 23, tzinfo=UTC)).state_machine == machine

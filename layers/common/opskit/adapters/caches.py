@@ -5,7 +5,7 @@ that no listing asks once for each snapshot; it may lag by some seconds, so a na
 one resource itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -59,6 +59,16 @@ class Caches:
         tags = self._tags()
         found = [CacheSnapshot.of(snapshot, tags.get(snapshot["ARN"], {})) for snapshot in described]
         return tuple(sorted(found, key=lambda snapshot: snapshot.name))
+
+    def snapshots_without_tags(self) -> dict[str, CacheSnapshot]:
+        """Every manual snapshot of the account and region, by name; one call for each 50."""
+        described = self._listed("describe_snapshots", "Snapshots", SNAPSHOT_PAGE, SnapshotSource="user")
+        return {snapshot.name: snapshot for snapshot in (CacheSnapshot.of(one, {}) for one in described)}
+
+    def statuses(self) -> dict[str, str]:
+        """The status of every replication group, by identifier; one call for each 100."""
+        groups = self._listed("describe_replication_groups", "ReplicationGroups", PAGE)
+        return {group["ReplicationGroupId"]: group.get("Status", "unknown") for group in groups}
 
     def snapshot(self, name: str) -> CacheSnapshot | None:
         """The snapshot `name` with its tags, or None."""
@@ -151,6 +161,14 @@ class Caches:
         except NotFoundError:
             return False
         return True
+
+    def retag(self, arn: str, add: Mapping[str, str], remove: Sequence[str] = ()) -> None:
+        """Set the tags `add` of a replication group and take the tags `remove` off it. Raises NotFoundError."""
+        with named(f"tag {arn}"):
+            if remove:
+                self._client.remove_tags_from_resource(ResourceName=arn, TagKeys=list(remove))
+            if add:
+                self._client.add_tags_to_resource(ResourceName=arn, Tags=tag_list(add))
 
     def _listed(self, operation: str, field: str, size: int, **arguments: Any) -> list[Mapping[str, Any]]:
         pages = self._client.get_paginator(operation).paginate(PaginationConfig={"PageSize": size}, **arguments)

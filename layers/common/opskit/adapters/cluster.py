@@ -103,27 +103,8 @@ class Cluster:
         `session_name` names the role session, in CloudTrail and the cluster's audit log: pass the execution's
         name. The role is assumed at the first request and again every ten minutes. Raises `ClusterError`.
         """
-        # Here and not above: it loads botocore's signers, which who only reads a DeploymentState never needs.
-        from opskit.adapters.eks_token import OperatorToken  # noqa: PLC0415
-
-        client: EKSClient = eks or clients.client("eks")
-        try:
-            described = client.describe_cluster(name=platform.cluster_name)["cluster"]
-        except (ClientError, BotoCoreError) as error:
-            raise ClusterError(f"DescribeCluster of {platform.cluster_name} failed: {error}") from error
-        endpoint = described.get("endpoint")
-        authority = described.get("certificateAuthority", {}).get("data")
-        if not endpoint or not authority:
-            raise ClusterError(
-                f"The cluster {platform.cluster_name} has no endpoint or certificate authority (its status "
-                f"is {described.get('status', 'unknown')}); wait until it is ACTIVE."
-            )
-        try:
-            pem = base64.b64decode(authority, validate=True).decode("ascii")
-        except ValueError as error:
-            raise ClusterError(f"The certificate authority of {platform.cluster_name} is malformed") from error
-        token = OperatorToken(platform.cluster_name, platform.cluster_operator_role_arn, session_name, sts)
-        return cls(KubernetesApi(endpoint, pem, token), namespace=platform.namespace, service=platform.service)
+        api = connect_api(platform, session_name=session_name, eks=eks, sts=sts)
+        return cls(api, namespace=platform.namespace, service=platform.service)
 
     def deployment(self, colour: Colour) -> DeploymentState | None:
         """The state of `colour`'s Deployment, or None if there is none."""
@@ -177,6 +158,37 @@ class Cluster:
 
     def _deployment_path(self, colour: Colour) -> str:
         return f"/apis/apps/v1/namespaces/{self._namespace}/deployments/{self._name(colour)}"
+
+
+def connect_api(
+    platform: "Platform",
+    *,
+    session_name: str,
+    eks: "EKSClient | None" = None,
+    sts: "STSClient | None" = None,
+) -> KubernetesApi:
+    """The cluster's API, spoken to as the cluster operator role; as `Cluster.connect`."""
+    # Here and not above: it loads botocore's signers, which who only reads a DeploymentState never needs.
+    from opskit.adapters.eks_token import OperatorToken  # noqa: PLC0415
+
+    client: EKSClient = eks or clients.client("eks")
+    try:
+        described = client.describe_cluster(name=platform.cluster_name)["cluster"]
+    except (ClientError, BotoCoreError) as error:
+        raise ClusterError(f"DescribeCluster of {platform.cluster_name} failed: {error}") from error
+    endpoint = described.get("endpoint")
+    authority = described.get("certificateAuthority", {}).get("data")
+    if not endpoint or not authority:
+        raise ClusterError(
+            f"The cluster {platform.cluster_name} has no endpoint or certificate authority (its status "
+            f"is {described.get('status', 'unknown')}); wait until it is ACTIVE."
+        )
+    try:
+        pem = base64.b64decode(authority, validate=True).decode("ascii")
+    except ValueError as error:
+        raise ClusterError(f"The certificate authority of {platform.cluster_name} is malformed") from error
+    token = OperatorToken(platform.cluster_name, platform.cluster_operator_role_arn, session_name, sts)
+    return KubernetesApi(endpoint, pem, token)
 
 
 def _deployment_state(found: Object) -> DeploymentState:

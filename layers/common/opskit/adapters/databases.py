@@ -4,7 +4,7 @@ Descriptions carry their tags, so one paginated listing answers for a whole flee
 each snapshot. What is created gets a given name and tags, so that a call that is repeated finds what the first made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +39,13 @@ class Databases:
         found = [DatabaseState.of(described) for page in pages for described in page["DBInstances"]]
         return tuple(sorted(found, key=lambda state: state.identifier))
 
+    def statuses(self, identifiers: Iterable[str]) -> dict[str, str]:
+        """The status of each of these DB instances that is there; one call for each 100."""
+        return {
+            described["DBInstanceIdentifier"]: described.get("DBInstanceStatus", "unknown")
+            for described in self._filtered("describe_db_instances", "DBInstances", "db-instance-id", identifiers)
+        }
+
     def instance(self, identifier: str) -> DatabaseState | None:
         """The DB instance `identifier`, or None."""
         try:
@@ -60,6 +67,12 @@ class Databases:
         )
         found = [DatabaseSnapshot.of(described) for page in pages for described in page["DBSnapshots"]]
         return tuple(sorted(found, key=lambda snapshot: snapshot.name))
+
+    def snapshots_named(self, names: Iterable[str]) -> dict[str, DatabaseSnapshot]:
+        """Those of these snapshots that are there, with their tags, by name; one call for each 100."""
+        described = self._filtered("describe_db_snapshots", "DBSnapshots", "db-snapshot-id", names)
+        found = (DatabaseSnapshot.of(one) for one in described)
+        return {snapshot.name: snapshot for snapshot in found}
 
     def snapshot(self, name: str) -> DatabaseSnapshot | None:
         """The snapshot `name`, or None."""
@@ -178,6 +191,34 @@ class Databases:
             return False
         return True
 
+    def retag(self, arn: str, add: Mapping[str, str], remove: Sequence[str] = ()) -> None:
+        """Set the tags `add` of an instance and take the tags `remove` off it. Raises NotFoundError if it is gone."""
+        with named(f"tag {arn}"):
+            if remove:
+                self._client.remove_tags_from_resource(ResourceName=arn, TagKeys=list(remove))
+            if add:
+                self._client.add_tags_to_resource(ResourceName=arn, Tags=tag_list(add))
+
+    def protect(self, identifier: str) -> None:
+        """Protect an instance from being deleted; at once, and without a restart.
+
+        https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_DeleteInstance.html
+        """
+        with named(f"protect {identifier}"):
+            self._client.modify_db_instance(
+                DBInstanceIdentifier=identifier, DeletionProtection=True, ApplyImmediately=True
+            )
+
+    def _filtered(self, operation: str, field: str, name: str, values: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+        # The filters take lists, of which RDS states no limit: as many values as a page has results.
+        # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBSnapshots.html
+        for chunk in _chunks(values):
+            pages = self._client.get_paginator(operation).paginate(
+                Filters=[{"Name": name, "Values": chunk}], PaginationConfig={"PageSize": PAGE}
+            )
+            for page in pages:
+                yield from page[field]
+
     def _restore(self, what: str, operation: str, **arguments: Any) -> DatabaseState:
         identifier = arguments.get("DBInstanceIdentifier") or arguments["TargetDBInstanceIdentifier"]
         try:
@@ -195,3 +236,8 @@ class Databases:
                 raise NameTakenError(f"There is a DB instance {identifier} already: {difference}.") from error
             return found
         return DatabaseState.of(made["DBInstance"])
+
+
+def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
+    ordered = sorted(values)
+    return (ordered[start : start + PAGE] for start in range(0, len(ordered), PAGE))

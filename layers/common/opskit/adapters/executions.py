@@ -21,6 +21,12 @@ class Ended:
     stopped_at: datetime | None
 
 
+def state_machine_of(arn: str) -> str | None:
+    """The name of the state machine whose execution `arn` is; None if it is no execution's ARN."""
+    parts = arn.split(":")
+    return parts[6] if len(parts) > 7 and parts[2] == "states" and parts[5] == "execution" else None
+
+
 def ended_execution(arn: str, client: "SFNClient | None" = None) -> Ended | None:
     """The execution if it has ended, None while it runs. Raises botocore's errors, also for one that is unknown."""
     used: SFNClient = client or clients.client("stepfunctions")

@@ -8,6 +8,7 @@ msgspec, a compiled extension, which would tie the layer to one architecture and
 import json
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -25,6 +26,15 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
 Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """All objects of a collection, and what each of them is."""
+
+    api_version: str
+    kind: str
+    items: tuple[Object, ...]
 
 
 class KubernetesApi:
@@ -52,6 +62,20 @@ class KubernetesApi:
             token = (page.get("metadata") or {}).get("continue")
             if not token:
                 return
+            query["continue"] = token
+
+    def collection(self, path: str) -> Collection | None:
+        """Every object of the collection at `path`, page by page; None if the server does not serve such a kind."""
+        query = {"limit": str(PAGE)}
+        items: list[Object] = []
+        while True:
+            page = self._request("GET", path, query=query, absent_is_none=True)
+            if page is None:
+                return None
+            items += page.get("items") or []
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return Collection(page["apiVersion"], str(page["kind"]).removesuffix("List"), tuple(items))
             query["continue"] = token
 
     def apply(self, path: str, body: Object) -> None:

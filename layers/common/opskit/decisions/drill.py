@@ -12,6 +12,10 @@ from opskit.clock import moment_of, timestamp
 from opskit.errors import InvalidInputError
 from opskit.verdict import Outcome, Verdict
 
+# Its records and its lock in the ledger.
+WORKFLOW = "drill"
+LOCK = "drill"
+
 PREFIX = "drill-"
 # A DB instance's identifier has 63 characters at most, a replication group's 40; letters, digits, single hyphens.
 # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
@@ -21,6 +25,8 @@ CACHE_NAME = 40
 
 TAG_DRILL = "ops:drill-id"
 TAG_EXPIRES = "ops:expires-at"
+TAG_SERVICE = "ops:drill-service"
+TAG_ENVIRONMENT = "ops:drill-environment"
 
 _ID = re.compile(r"[a-z0-9]{8,16}")
 # For a copy whose tag cannot be read: no drill lasts as long.
@@ -50,8 +56,8 @@ def drill_tags(identity: str, expires: datetime, *, service: str, environment: s
     return {
         TAG_DRILL: identity,
         TAG_EXPIRES: timestamp(expires),
-        "ops:drill-service": service,
-        "ops:drill-environment": environment,
+        TAG_SERVICE: service,
+        TAG_ENVIRONMENT: environment,
     }
 
 

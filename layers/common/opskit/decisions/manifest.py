@@ -17,7 +17,13 @@ from opskit.decisions.evidence import canonical, sha256
 from opskit.errors import ManifestError
 
 VERSION = 1
-PREFIX = "manifests/"
+FOLDER = "manifests"
+PREFIX = f"{FOLDER}/"
+
+
+def object_key(folder: str, hour: datetime, run: str, ending: str) -> str:
+    """`<folder>/YYYY/MM/DD/HH-<run><ending>`: where an object of a run is; the order of keys is the order of hours."""
+    return f"{folder}/{hour:%Y/%m/%d/%H}-{quote(run, safe='')}{ending}"
 
 
 class Kind(StrEnum):
@@ -130,7 +136,7 @@ class Manifest:
     @property
     def key(self) -> str:
         """The object key; the order of keys is the order of hours."""
-        return f"{PREFIX}{self.hour:%Y/%m/%d/%H}-{quote(self.run, safe='')}.json"
+        return object_key(FOLDER, self.hour, self.run, ".json")
 
     def component(self, kind: Kind, resource: str | None = None) -> Component | None:
         """The verified component of `kind` (and `resource`); None if there is none."""

@@ -1,11 +1,13 @@
 """Whether the recovery objectives hold now: a verdict for each, and one for all."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 from opskit.clock import timestamp
+from opskit.decisions.manifest import Component, Kind, Manifest, Status
 from opskit.verdict import Outcome, Verdict
 
 # A moment this far ahead of our clock still counts as now; further ahead, one of the two clocks is wrong.
@@ -20,7 +22,9 @@ class Targets:
         rto: recovery time of the last good drill.
         rpo: recovery point of the last good drill.
         restorable_lag: how far the database's latest restorable time may lie back. RDS uploads its logs every five
-            minutes, so the lag is often near 300: alarm on several periods of several, not on one.
+            minutes and then takes its time, so the lag rises to 300 and beyond with nothing being wrong; above 600 a
+            whole upload is missing. It bounds what the loss of the storage itself would cost. What a restore to a
+            moment costs is the recovery point, which a drill measures from the data.
         heartbeat_age: how old the newest heartbeat row at the source may be; it is written every minute.
         cache_snapshot_age: backups of the cache are taken every second hour, and take their time.
         manifest_age: hourly, plus the run's own time and one that failed.
@@ -29,7 +33,7 @@ class Targets:
 
     rto: float = 1800
     rpo: float = 300
-    restorable_lag: float = 300
+    restorable_lag: float = 600
     heartbeat_age: float = 180
     cache_snapshot_age: float = 3 * 3600
     manifest_age: float = 2.5 * 3600
@@ -42,10 +46,14 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A moment that was read: `at` (aware), or None where there is none; or `unreadable`, with why."""
+    """A moment that was read: `at` (aware), or None where there is none; or `unreadable`, with why.
+
+    `because`: why there is none, where that is known.
+    """
 
     at: datetime | None = None
     unreadable: str | None = None
+    because: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,46 @@ class Objectives:
         }
 
 
+def last_complete(manifests: Sequence[Manifest]) -> Reading:
+    """When the newest complete one of `manifests` (newest first) was finished."""
+    for manifest in manifests:
+        if manifest.complete:
+            return Reading(manifest.finished_at)
+    if not manifests:
+        return Reading(because="no run has left one")
+    lacking = "; ".join(manifests[0].missing)
+    return Reading(because=f"none of the last {len(manifests)} is; the newest lacks {lacking}")
+
+
+def newest_cache_backup(manifests: Sequence[Manifest], is_there: Callable[[str], bool]) -> Reading:
+    """Of which moment the newest verified backup of the cache is, of those in `manifests` (newest first).
+
+    `is_there` says whether a snapshot still exists: one that was deleted restores nothing. Of several caches, which
+    are those that the newest manifest names, the one that is worst off counts.
+    """
+    named = manifests[0].components if manifests else ()
+    caches = list(dict.fromkeys(part.resource for part in named if part.kind is Kind.CACHE))
+    if not caches:
+        return Reading(because="the newest manifest names no cache" if manifests else "there is no manifest")
+    oldest: datetime | None = None
+    for cache in caches:
+        found = _newest_of(cache, manifests, is_there)
+        if found is None:
+            return Reading(because=f"none of {cache} in the last {len(manifests)} manifests is verified and there")
+        oldest = min(oldest or found, found)
+    return Reading(oldest)
+
+
+def _newest_of(cache: str, manifests: Sequence[Manifest], is_there: Callable[[str], bool]) -> datetime | None:
+    verified: dict[str, Component] = {}
+    for manifest in manifests:
+        for part in manifest.components:
+            if (part.kind, part.resource, part.status) == (Kind.CACHE, cache, Status.VERIFIED) and part.id:
+                verified.setdefault(part.id, part)
+    taken = sorted(((part.taken_at, name) for name, part in verified.items() if part.taken_at), reverse=True)
+    return next((moment for moment, name in taken if is_there(name)), None)
+
+
 def judge_objectives(observed: Observed, targets: Targets, now: datetime) -> Objectives:
     """Judge each objective at `now` (aware).
 
@@ -108,7 +156,8 @@ def _age(what: str, reading: Reading, target: float, now: datetime) -> Verdict:
     if reading.unreadable is not None:
         return Verdict(Outcome.INCONCLUSIVE, f"the {what} could not be read: {reading.unreadable}", facts)
     if reading.at is None:
-        return Verdict(Outcome.FAIL, f"there is no {what}", facts)
+        why = f": {reading.because}" if reading.because else ""
+        return Verdict(Outcome.FAIL, f"there is no {what}{why}", facts)
     seconds = (now - reading.at).total_seconds()
     facts |= {"seconds": round(max(0.0, seconds), 3), "at": timestamp(reading.at)}
     if seconds < -SKEW_SECONDS:

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from opskit.clock import timestamp
 from opskit.decisions.snapshot import Quota
+from opskit.errors import InvalidInputError
 
 # A snapshot that was never verified may be of a run that is still at it, or that a person looks into.
 UNVERIFIED_FOR = timedelta(hours=24)
@@ -44,10 +45,26 @@ class Policy:
         return max(1, self.hourly + self.daily + self.weekly + self.monthly)
 
     @classmethod
+    def parse(cls, text: str, environment: str) -> Self:
+        """From `default`, or what differs from the environment's default: `hourly=48,daily=14`.
+
+        Raises InvalidInputError for anything else.
+        """
+        changes: dict[str, int] = {}
+        for part in () if text.strip() in ("", "default") else text.split(","):
+            name, _, number = (piece.strip() for piece in part.partition("="))
+            if name not in _RULES or not number.isdigit():
+                raise InvalidInputError(f"the retention {text!r} is not `default` or like `hourly=24,daily=7`")
+            changes[name] = int(number)
+        return cls.of(environment, **changes)
+
+    @classmethod
     def of(cls, environment: str, **changes: int) -> Self:
         """The default of `environment` (that of `dev` for one that is not known), with `changes`."""
         return cls(**(_DEFAULTS.get(environment, _DEFAULTS["dev"]) | changes))
 
+
+_RULES = ("hourly", "daily", "weekly", "monthly")
 
 # Days as RDS keeps automated backups of each environment. A region has 100 manual snapshots unless the quota is raised
 # (L-272F1212): prod keeps 74 of a database at most, staging 42, dev 31, and each needs room for the run that is on.
@@ -58,6 +75,12 @@ _DEFAULTS: Mapping[str, dict[str, int]] = MappingProxyType(
         "prod": {"hourly": 24, "daily": 30, "weekly": 8, "monthly": 12},
     }
 )
+
+
+# Of a cache less is kept: it is filled again from the database, each backup is a whole copy that is paid for (all but
+# one of a cluster), and its dump stays in the bucket for as long as the bucket's lifecycle says.
+# https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/backups.html#backups-costs
+CACHE_POLICY = Policy(hourly=4, daily=2, weekly=0, monthly=0)
 
 
 class State(StrEnum):

@@ -1,4 +1,4 @@
-"""Approvals: a question to a person, bound to an execution and an image digest, answered once."""
+"""Approvals: a question to a person, bound to an execution and to the digest of what it asks about, answered once."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ _KEPT_AFTER_EXPIRY = timedelta(days=30)
 
 
 class ApprovalError(OpsError):
-    """There is no approval to decide on: never asked for, expired, decided otherwise, or of another image."""
+    """There is no approval to decide on: never asked for, expired, decided otherwise, or about something else."""
 
 
 class Decision(StrEnum):
@@ -27,10 +27,14 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A question and, once decided, its answer. `task_token` wakes the execution that waits for it."""
+    """A question and, once decided, its answer. `task_token` wakes the execution that waits for it.
+
+    `subject` is what is asked about, for people: a release's image, what a restore would cut over. `digest` is the
+    image's, or the SHA-256 of a plan: what was approved is what is done.
+    """
 
     execution_name: str
-    image: str
+    subject: str
     digest: str
     requested_at: datetime
     expires_at: datetime
@@ -39,12 +43,19 @@ class Approval:
     decided_by: str | None = None
     decided_at: datetime | None = None
     reason: str | None = None
+    workflow: str = "release"
+
+    @property
+    def image(self) -> str:
+        """The subject of a release."""
+        return self.subject
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values; moments as `opskit.clock.timestamp` writes them."""
         return {
             "execution_name": self.execution_name,
-            "image": self.image,
+            "workflow": self.workflow,
+            "subject": self.subject,
             "digest": self.digest,
             "requested_at": timestamp(self.requested_at),
             "expires_at": timestamp(self.expires_at),
@@ -61,7 +72,7 @@ class Approval:
         decision, decided_at = data.get("decision"), data.get("decided_at")
         return cls(
             execution_name=data["execution_name"],
-            image=data["image"],
+            subject=data["subject"],
             digest=data["digest"],
             requested_at=moment_of(data["requested_at"]),
             expires_at=moment_of(data["expires_at"]),
@@ -70,6 +81,7 @@ class Approval:
             decided_by=data.get("decided_by"),
             decided_at=decided_at and moment_of(decided_at),
             reason=data.get("reason"),
+            workflow=data.get("workflow", "release"),
         )
 
 
@@ -81,16 +93,19 @@ class Approvals(Section):
         execution_name: str,
         task_token: str,
         *,
-        image: str,
+        subject: str,
         digest: str,
         expires_at: datetime,
+        workflow: str = "release",
     ) -> Approval:
         """Ask, or ask again with a new token as a retried state does; an answer already given is kept.
 
         Atomic: one write, conditional on there being no answer. Returns the approval as it stands, so that
         a caller who finds it decided can wake the execution itself.
         """
-        approval = Approval(execution_name, image, digest, self._clock.now(), expires_at, task_token)
+        approval = Approval(
+            execution_name, subject, digest, self._clock.now(), expires_at, task_token, workflow=workflow
+        )
         item = approval.as_dict() | {"ttl": int((expires_at + _KEPT_AFTER_EXPIRY).timestamp())}
         if self._table.put(_key(execution_name), item, {"decision": None}):
             return approval

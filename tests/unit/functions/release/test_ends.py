@@ -213,3 +213,11 @@ def test_with_no_healthy_target_anywhere_the_weights_stay_and_people_are_told(ev
     assert done["colour"] is None
     assert Balancer(platform).weights() == Weights(30, 70)
     assert "neither colour" in run.ledger.record_of("r1").outcome_reason
+
+
+def test_a_lock_that_a_restore_holds_is_left_to_the_repair_of_restores(run, monkeypatch):
+    restore = run.execution.id.replace("-release:", "-restore:")
+    run.ledger.acquire(restore, "replace", 60)
+    monkeypatch.setattr(repair_interrupted, "ended_execution", lambda arn: pytest.fail(f"{arn} was looked at"))
+    assert not repair_interrupted.handler.__wrapped__({}, run)["repaired"]
+    assert run.ledger.holder().owner == restore

@@ -292,3 +292,13 @@ def test_a_group_is_deleted_whole_and_without_a_final_snapshot() -> None:
 )
 def test_sizes(text: str, size: int) -> None:
     assert size_of(text) == size
+
+
+def test_statuses_and_snapshots_are_listed_without_asking_for_tags(elasticache: Any) -> None:
+    create(elasticache)
+    tagging = aws_client("resourcegroupstaggingapi")
+    made = calls_of(elasticache, tagging)
+    listed = Caches(elasticache, tagging)
+    assert listed.statuses() == {"sessions": "available"}
+    assert listed.snapshots_without_tags() == {}
+    assert made == ["DescribeReplicationGroups", "DescribeSnapshots"]

@@ -263,3 +263,19 @@ def test_a_moment_is_restored_through_the_api_too(rds: Any) -> None:
     arguments = database_arguments(source.configuration, DRILL, to_moment=True)
     assert databases.restore_moment("drill-copy", None, arguments, source="orders").identifier == "drill-copy"
     assert databases.restore_moment("drill-copy", None, arguments, source="orders").tags == DRILL
+
+
+def test_only_those_that_are_asked_for_are_described_a_hundred_with_each_call(rds: Any) -> None:
+    for number in range(3):
+        create(rds, f"orders-{number}")
+        rds.create_db_snapshot(DBInstanceIdentifier=f"orders-{number}", DBSnapshotIdentifier=f"snap-{number}")
+    databases, made = Databases(rds), calls_of(rds)
+    wanted = {f"snap-{number}" for number in range(1, 250)}
+    found = databases.snapshots_named(wanted)
+    assert set(found) == {"snap-1", "snap-2"}
+    assert found["snap-1"].database == "orders-1"
+    assert made == ["DescribeDBSnapshots"] * 3
+    assert databases.statuses(["orders-0", "missing"]) == {"orders-0": "available"}
+    assert made[3:] == ["DescribeDBInstances"]
+    assert databases.snapshots_named([]) == {}
+    assert len(made) == 4

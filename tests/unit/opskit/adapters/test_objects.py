@@ -1,13 +1,14 @@
 import base64
 import hashlib
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from opskit.adapters.objects import Objects, StoredObject
+from opskit.adapters.objects import CHUNK, Objects, StoredObject
 from opskit.errors import IntegrityError, NameTakenError, NotFoundError
 
 from .conftest import aws_client, session
@@ -94,3 +95,41 @@ def test_a_list_goes_on_over_pages(s3: Any) -> None:
         stub.add_response("list_objects_v2", first | {"NextContinuationToken": "more"})
         stub.add_response("list_objects_v2", {"Contents": [{"Key": "b", "Size": 2, "LastModified": NOW}]})
         assert list(Objects(BUCKET, client).list("")) == [StoredObject("a", 1, NOW), StoredObject("b", 2, NOW)]
+
+
+def test_an_object_that_is_replaced_keeps_its_versions(s3: Any) -> None:
+    objects = Objects(BUCKET, s3)
+    first = objects.replace("latest.json", b"{}", content_type="application/json")
+    second = objects.replace("latest.json", b"[]", content_type="application/json")
+    assert objects.get("latest.json", sha256=second.sha256) == b"[]"
+    assert first.version != second.version
+    assert s3.get_object(Bucket=BUCKET, Key="latest.json", VersionId=first.version)["Body"].read() == b"{}"
+
+
+def test_an_object_is_streamed_with_its_checksum_and_metadata(s3: Any, tmp_path: Path) -> None:
+    content = b"x" * (2 * CHUNK + 7)
+    s3.put_object(Bucket=BUCKET, Key="large", Body=content, Metadata={"rows": "3"})
+    objects, path = Objects(BUCKET, s3), tmp_path / "copy"
+    read = objects.stream("large", path)
+    assert (read.bytes, read.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert read.metadata == {"rows": "3"}
+    assert path.read_bytes() == content
+    assert objects.stream("large") == read
+    with pytest.raises(NotFoundError):
+        objects.stream("missing")
+
+
+def test_what_is_kept_twice_with_other_content_is_kept_beside(s3: Any, tmp_path: Path) -> None:
+    objects, path = Objects(BUCKET, s3), tmp_path / "dump"
+    first = objects.keep("a/state.json", b"1")
+    assert objects.keep("a/state.json", b"1").key == first.key == "a/state.json"
+    beside = objects.keep("a/state.json", b"2")
+    assert beside.key == f"a/state-{hashlib.sha256(b'2').hexdigest()[:12]}.json"
+    assert (objects.get(first.key), objects.get(beside.key)) == (b"1", b"2")
+    path.write_bytes(CONTENT)
+    kept = objects.keep_file("a/dump", path, DIGEST)
+    assert (kept.key, kept.bytes, objects.get("a/dump")) == ("a/dump", len(CONTENT), CONTENT)
+    path.write_bytes(b"2")
+    other = objects.keep_file("a/dump", path, hashlib.sha256(b"2").hexdigest())
+    assert other.key.startswith("a/dump-")
+    assert objects.get(other.key) == b"2"

@@ -1,0 +1,39 @@
+"""Points in time as people give them on the command line."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import typer
+
+_RELATIVE = re.compile(r"-(?P<number>[0-9]{1,5})(?P<unit>[smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+FORMS = "ISO 8601 with a time zone (2026-01-31T09:30:00Z), or -90s, -15m, -2h, -3d from now"
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """The moment (aware, UTC) that `text` means, relative ones from `now`; ValueError for any other text."""
+    relative = _RELATIVE.fullmatch(text.strip())
+    if relative:
+        return now - timedelta(seconds=int(relative["number"]) * _SECONDS[relative["unit"]])
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(f"{text!r} is not a moment: {FORMS}") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone: add Z for UTC, or one like +02:00")
+    return moment.astimezone(UTC)
+
+
+def as_moment(text: str | None) -> datetime | None:
+    """`parse_moment` for an option: from the machine's clock, with Typer's error, and never in the future."""
+    if text is None:
+        return None
+    now = datetime.now(UTC)
+    try:
+        moment = parse_moment(text, now)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    # Two clocks may differ a little; a moment that lies further ahead is a mistake.
+    if moment > now + timedelta(minutes=1):
+        raise typer.BadParameter(f"{moment:%Y-%m-%dT%H:%M:%SZ} is in the future")
+    return moment

@@ -1,0 +1,131 @@
+"""A drill that passes: what it shows, what it leaves, and what it never touches."""
+
+from opskit.decisions.manifest import Kind, Manifest
+from sandbox.operator import Operator
+from tests.recovery.drills import ROWS, backup, drill, evidence_of, left_behind, operator, record_of, taken
+
+__all__ = ["backup", "operator", "taken"]
+
+CHANGING = ("rds:*", "elasticache:*", "eks:*", "elasticloadbalancing:*", "ec2:*")
+
+
+def test_a_drill_from_the_log_passes_with_everything_in_evidence(operator: Operator, backup: Manifest) -> None:
+    # Rows that came after the backup: the log has them, the manifest does not.
+    operator.sql("INSERT INTO drilled VALUES (100001, 'later') ON CONFLICT DO NOTHING")
+    operator.sql("INSERT INTO ops.heartbeat DEFAULT VALUES")
+    mark = operator.api_mark()
+    done = drill(operator, requested_by="tester", reason="to see")
+    assert (done.status, done.output.get("outcome")) == ("SUCCEEDED", "PASS"), done
+    assert 0 < done.output["rto_seconds"] < 60
+    assert 0 <= done.output["rpo_seconds"] < 60
+
+    record, evidence = record_of(operator, done.name), evidence_of(operator, done.name)
+    assert (record.outcome, record.requested_by, record.reason) == ("PASS", "tester", "to see")
+    assert record.facts["rto_seconds"] == done.output["rto_seconds"]
+    assert record.facts["rpo_seconds"] == done.output["rpo_seconds"]
+    assert [event.what for event in record.events].count("restore begun") == 2
+    assert evidence["plan"]["manifest"]["sha256"] == backup.sha256
+    results = {one["component"]: one for one in evidence["results"]}
+    assert set(results) == {"database", "cache", "objects"}
+    checks = {check["name"]: check for one in results.values() for check in one["checks"]}
+    assert {check["outcome"] for check in checks.values()} == {"PASS"}
+    assert {"schema", "manifest", "keys", "sampled keys", "rows of public.drilled"} <= set(checks)
+    assert checks["rows of public.drilled"]["reason"].startswith(f"{ROWS + 1};")
+    for kind in (Kind.CLUSTER, Kind.STATE, Kind.DATA, Kind.CACHE):
+        assert any(name.startswith(kind.value) for name in checks), kind
+    assert list(evidence["recovery_time"]["facts"]["phases"]) == ["ask", "restore", "verified"]
+    assert evidence["recovery_point"]["facts"]["restored_heartbeat"]
+    copy = results["database"]["copy"]
+    assert copy["name"] == f"drill-{done.output['drill_id']}-{operator.config.name}"
+    assert copy["status"] == "available"
+    assert copy["arn"].endswith(copy["name"])
+    assert left_behind(operator) == []
+    assert evidence["teardown"]["outcome"] == "PASS"
+    _touched_only_what_is_a_drills(operator, mark, done.output["drill_id"])
+
+
+def _touched_only_what_is_a_drills(operator: Operator, mark: int, drill_id: str) -> None:
+    """By the log of the API: whoever changed anything, it was the drill's own copy, made from what is only read."""
+    calls = [call for call in operator.api_calls(*CHANGING, after=mark) if "parameters" in call]
+    functions = [call for call in calls if "assumed-role" in str(call["principal"])]
+    assert {call["action"].partition(":")[2] for call in functions} == {
+        "RestoreDBInstanceToPointInTime",
+        "CreateReplicationGroup",
+        "DeleteDBInstance",
+        "DeleteReplicationGroup",
+    }
+    for call in functions:
+        given = call["parameters"]
+        changed = [
+            given[name]
+            for name in ("TargetDBInstanceIdentifier", "DBInstanceIdentifier", "ReplicationGroupId")
+            if name in given
+        ]
+        assert len(changed) == 1
+        assert changed[0].startswith(f"drill-{drill_id}-")
+        if "Tags" in given:
+            assert {tag["Key"] for tag in given["Tags"]} == {
+                "ops:drill-id",
+                "ops:expires-at",
+                "ops:drill-service",
+                "ops:drill-environment",
+            }
+
+
+def test_a_drill_from_the_snapshot_passes(operator: Operator, backup: Manifest) -> None:
+    mark = operator.api_mark()
+    done = drill(operator, method="snapshot", recovery_point_seconds=86400)
+    assert (done.status, done.output.get("outcome")) == ("SUCCEEDED", "PASS"), done
+    snapshot = backup.component(Kind.DATABASE)
+    (restored,) = operator.api_calls("rds:RestoreDBInstanceFromDBSnapshot", after=mark)
+    assert snapshot is not None
+    assert restored["parameters"]["DBSnapshotIdentifier"] == snapshot.id
+    # What was written after the snapshot is lost, by the heartbeats.
+    assert done.output["rpo_seconds"] > 0
+
+
+def test_a_copy_stands_apart(operator: Operator, backup: Manifest) -> None:
+    """Its own network, one zone, no protection, no backups: read from the API while the drill runs."""
+    arn = operator.start(workflow="drill", components=["database", "cache"])
+    operator.wait_for_state(arn, "VerifyDatabase")
+    name = next(one for one in left_behind(operator))
+    copy = operator.database(name)
+    assert copy["DBSubnetGroup"]["DBSubnetGroupName"] == operator.platform.drill_subnet_group
+    assert [g["VpcSecurityGroupId"] for g in copy["VpcSecurityGroups"]] == [operator.platform.drill_security_group_id]
+    assert (copy["MultiAZ"], copy["DeletionProtection"], copy["PubliclyAccessible"]) == (False, False, False)
+    assert copy["BackupRetentionPeriod"] == 0
+    assert "backup" not in {tag["Key"] for tag in copy["TagList"]}
+    assert operator.wait(arn).output["outcome"] == "PASS"
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(operator: Operator, backup: Manifest) -> None:
+    mark = operator.api_mark()
+    done = drill(operator, dry_run=True)
+    assert (done.status, done.output["outcome"]) == ("SUCCEEDED", "PLANNED")
+    plan = done.output["plan"]
+    assert plan["decision"] == "PROCEED"
+    assert plan["manifest"]["key"] == backup.key
+    for words in ("restore drill-", f"the log of {operator.config.name}", "tear down by", "application_data"):
+        assert words in plan["reason"]
+    calls = operator.api_calls(after=mark)
+    assert [call["action"] for call in calls if "assumed-role" in str(call["principal"]) and "parameters" in call] == []
+    assert operator.ledger.operation_of("drill", done.name) is None
+
+
+def test_the_same_scheduled_event_twice_is_one_drill(operator: Operator, backup: Manifest) -> None:
+    event = {"scheduled_at": "2026-11-22T03:00:00Z", "components": ["terraform_state"]}
+    first, second = (operator.start(workflow="drill", **event) for _ in range(2))
+    outcomes = sorted(operator.wait(arn).output["outcome"] for arn in (first, second))
+    assert outcomes == ["DUPLICATE", "PASS"]
+    again = drill(operator, **event)
+    assert (again.status, again.output["outcome"]) == ("SUCCEEDED", "DUPLICATE")
+
+
+def test_one_drill_at_a_time(operator: Operator, backup: Manifest) -> None:
+    first = operator.start(workflow="drill", components=["cache"])
+    operator.wait_for_state(first, "Rehearse")
+    second = drill(operator, components=["cache"])
+    assert (second.status, second.error) == ("FAILED", "DrillFailed")
+    assert first.rpartition(":")[2] in str(second.cause)
+    assert record_of(operator, second.name).outcome == "FAIL"
+    assert operator.wait(first).output["outcome"] == "PASS"

@@ -1,0 +1,94 @@
+"""What is in a drill's copies, against the manifest and the source at the cut."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from opskit.clock import timestamp
+from opskit.decisions.contents import DatabaseContents
+from opskit.decisions.drill_checks import check_restored_database, judge_lost_data, recorded_cache
+from opskit.decisions.manifest import Component, Kind
+from opskit.decisions.recovery import judge_checks
+from opskit.verdict import Outcome
+from tests.unit.decisions.backups import CACHE_CONTENTS, CONTENTS, HOUR, component, contents
+
+BEFORE = contents()
+AFTER = contents(rows={"detections": 1100, "sites": 12})
+
+
+def recorded(**changes: Any) -> Component:
+    sides = {"before": BEFORE.as_dict(), "after": AFTER.as_dict()} | changes
+    return component(Kind.DATABASE, contents=sides)
+
+
+def cut(found: DatabaseContents | None, problem: str | None = None) -> dict[str, Any]:
+    heartbeat = found.heartbeat if found else None
+    return {
+        "heartbeat": timestamp(heartbeat) if heartbeat else None,
+        "contents": found.as_dict() if found else None,
+        "problem": problem,
+    }
+
+
+def outcome(method: str, source: dict[str, Any], found: DatabaseContents, **more: Any) -> Outcome:
+    return judge_checks(check_restored_database(method, recorded(), source, found, **more)).outcome
+
+
+def rows(detections: int) -> DatabaseContents:
+    return contents(rows={"detections": detections, "sites": 12})
+
+
+def test_a_snapshot_lies_between_the_two_captures_around_it() -> None:
+    nothing = cut(None)
+    assert outcome("snapshot", nothing, rows(1050)) is Outcome.PASS
+    assert outcome("snapshot", nothing, rows(999)) is Outcome.FAIL
+    assert outcome("snapshot", nothing, rows(1101)) is Outcome.FAIL
+
+
+def test_the_log_s_end_lies_between_the_last_capture_and_the_source_at_the_cut() -> None:
+    source = cut(rows(2000))
+    assert outcome("latest", source, rows(1100)) is Outcome.PASS
+    assert outcome("latest", source, rows(2000)) is Outcome.PASS
+    assert outcome("latest", source, rows(1099)) is Outcome.FAIL
+    assert outcome("latest", source, rows(2001)) is Outcome.FAIL
+
+
+def test_without_the_source_nothing_bounds_growth_and_that_is_not_a_pass() -> None:
+    source = cut(None, "the source does not answer")
+    assert outcome("latest", source, rows(5000)) is Outcome.INCONCLUSIVE
+    assert outcome("latest", source, rows(1099)) is Outcome.FAIL
+
+
+def test_without_a_second_capture_the_first_one_counts() -> None:
+    one = recorded(after=None)
+    found = check_restored_database("latest", one, cut(rows(1200)), rows(1000))
+    assert judge_checks(found).outcome is Outcome.PASS
+
+
+def test_a_tolerance_that_was_asked_for_is_given() -> None:
+    source = cut(rows(2000))
+    assert outcome("latest", source, rows(1090), tolerances={"detections": {"fewer": 0.01}}) is Outcome.PASS
+    assert outcome("latest", source, rows(9000), tolerances={"detections": {"more": None}}) is Outcome.PASS
+
+
+def test_a_table_that_stood_still_is_compared_by_its_rows() -> None:
+    changed = replace(rows(1500), checksums={"sites": "other"})
+    assert outcome("latest", cut(rows(2000)), changed) is Outcome.FAIL
+    # It moved at the source meanwhile, so either may be in the copy.
+    moved = replace(rows(2000), checksums={"sites": "later"})
+    assert outcome("latest", cut(moved), changed) is Outcome.PASS
+
+
+def test_lost_data_is_between_the_heartbeats() -> None:
+    source = cut(contents(heartbeat=HOUR + timedelta(seconds=120)))
+    found = judge_lost_data(source, CONTENTS, target_seconds=300)
+    assert (found.outcome, found.facts["seconds"]) == (Outcome.PASS, 120)
+    assert judge_lost_data(source, CONTENTS, target_seconds=120).outcome is Outcome.FAIL
+    assert judge_lost_data(cut(None, "no"), CONTENTS, target_seconds=300).outcome is Outcome.INCONCLUSIVE
+    assert judge_lost_data(source, contents(heartbeat=None), target_seconds=300).outcome is Outcome.FAIL
+
+
+def test_what_a_manifest_says_of_a_cache() -> None:
+    plain = CACHE_CONTENTS.as_dict()
+    for given in ({"before": plain, "exports": []}, plain):
+        assert recorded_cache(component(Kind.CACHE, contents=given)) == CACHE_CONTENTS
