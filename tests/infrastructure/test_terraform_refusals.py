@@ -1,6 +1,7 @@
 """The checks can fail: what is wrong in a configuration is refused, and what is broken in the platform is noticed."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -192,3 +193,13 @@ def test_the_schema_has_every_type_that_is_in_use(terraform, tmp_path):
     read = {line.split('"')[1] for line in lines if line.startswith('data "aws_')}
     assert used == set(known["resource_schemas"])
     assert read == set(known["data_source_schemas"])
+
+
+def test_the_schema_is_of_a_provider_that_the_configuration_takes():
+    version = json.loads((tf.ROOT / "tests/infrastructure/provider/schema.json").read_text())["provider_version"]
+    for folder in (tf.SOURCE, tf.SOURCE / "bootstrap"):
+        (least,) = re.findall(r'version = "~> ([\d.]+)"', (folder / "main.tf").read_text())
+        major, minor = (int(part) for part in least.split("."))
+        found = tuple(int(part) for part in version.split("."))
+        assert found[0] == major
+        assert found[1] >= minor
