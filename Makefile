@@ -20,8 +20,9 @@ export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 
 .PHONY: help setup demo up down test test-unit test-contract test-sandbox test-workflow test-recovery
 .PHONY: bench-release bench-snapshot bench-recovery
+.PHONY: test-infrastructure terraform-test
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
-.PHONY: setup-checkov lock clean
+.PHONY: setup-checkov setup-terraform lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +32,9 @@ setup: ## Create or update the virtual environments
 
 setup-checkov:
 	@sh scripts/setup.sh checkov
+
+setup-terraform:
+	@sh scripts/setup.sh terraform
 
 demo: setup ## Run the whole story on this machine, without an AWS account
 	@$(BIN)/python -m sandbox.demo
@@ -44,8 +48,12 @@ down: ## Stop the sandbox and remove what it left
 # Two workers suit two processors; each starts the sandboxes that its files need.
 PARALLEL := -n 2 --dist loadfile
 
-test: check ## Everything about the product: rules, steps, workflows
-	@$(PYTEST) $(PARALLEL) tests/recovery tests/workflow tests/contract tests/unit
+# Of recovery one file of each workflow; `make test-recovery` has them all.
+RECOVERY := $(wildcard tests/recovery/test_snapshot.py tests/recovery/test_restore_replace.py \
+	tests/recovery/test_drill.py tests/recovery/test_objectives.py)
+
+test: check setup-terraform ## Everything about the product: platform, rules, steps, workflows
+	@$(PYTEST) $(PARALLEL) $(RECOVERY) tests/workflow tests/infrastructure tests/contract tests/unit
 
 test-unit: setup ## Decisions and handlers, without a sandbox
 	@$(PYTEST) tests/unit
@@ -55,6 +63,13 @@ test-contract: setup ## Template, state machines, schemas and events agree
 
 test-sandbox: setup ## The sandbox does what AWS does: planes, cluster, balancer, PostgreSQL, Redis
 	@$(PYTEST) $(PARALLEL) tests/sandbox
+
+test-infrastructure: setup setup-terraform setup-checkov ## Terraform for all environments: checked, planned and broken, without an account
+	@$(PYTEST) $(PARALLEL) tests/infrastructure
+
+# With the AWS provider itself, which is downloaded; still without an account.
+terraform-test: setup setup-terraform ## As above with PROVIDER=real: validate and test against the AWS provider
+	@PROVIDER=$(or $(PROVIDER),tests) $(PYTEST) tests/infrastructure/test_deployment_automation.py -k TestTerraform
 
 test-workflow: setup ## Releases and rollbacks, in a sandbox, under load
 	@$(PYTEST) tests/workflow
