@@ -18,7 +18,8 @@ export SAM_CLI_TELEMETRY := 0
 export AWS_EC2_METADATA_DISABLED := true
 export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 
-.PHONY: help setup demo up down test test-engines test-unit test-contract test-sandbox test-workflow bench-release
+.PHONY: help setup demo up down test test-unit test-contract test-sandbox test-workflow test-recovery
+.PHONY: bench-release bench-recovery
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
 .PHONY: setup-checkov lock clean
 
@@ -40,15 +41,11 @@ up: setup ## Start a sandbox and leave it running
 down: ## Stop the sandbox and remove what it left
 	@if [ -x $(BIN)/ops ]; then $(BIN)/ops sandbox down; else echo "nothing is installed, so nothing runs"; fi
 
-# The engines behind RDS and ElastiCache, which no workflow uses yet.
-ENGINES := rds postgres elasticache service_cache service_iam service_queue service_recovery service_storage
+# Two workers suit two processors; each starts the sandboxes that its files need.
+PARALLEL := -n 2 --dist loadfile
 
-test: check ## Everything that is checked and tested, but for the engines
-	@$(PYTEST) -n 2 --dist loadfile $(ENGINES:%=--ignore-glob='*/test_%*') \
-		tests/workflow tests/sandbox tests/contract tests/unit
-
-test-engines: setup ## PostgreSQL behind RDS, Redis behind ElastiCache, the service that stores
-	@$(PYTEST) -n 2 --dist loadfile $(foreach name,$(ENGINES),$(wildcard tests/sandbox/test_$(name)*.py))
+test: check ## Everything about the product: rules, steps, workflows
+	@$(PYTEST) $(PARALLEL) tests/recovery tests/workflow tests/contract tests/unit
 
 test-unit: setup ## Decisions and handlers, without a sandbox
 	@$(PYTEST) tests/unit
@@ -56,14 +53,20 @@ test-unit: setup ## Decisions and handlers, without a sandbox
 test-contract: setup ## Template, state machines, schemas and events agree
 	@$(PYTEST) tests/contract
 
-test-sandbox: setup ## The sandbox does what AWS does
-	@$(PYTEST) tests/sandbox
+test-sandbox: setup ## The sandbox does what AWS does: planes, cluster, balancer, PostgreSQL, Redis
+	@$(PYTEST) $(PARALLEL) tests/sandbox
 
-test-workflow: setup ## The workflows, in a sandbox, under load
+test-workflow: setup ## Releases and rollbacks, in a sandbox, under load
 	@$(PYTEST) tests/workflow
+
+test-recovery: setup ## Snapshots, restores, drills and objectives, in a sandbox with engines
+	@$(PYTEST) $(PARALLEL) tests/recovery
 
 bench-release: setup ## 100 switches under load; writes out/bench/release.json
 	@$(BIN)/python -m sandbox.bench.release
+
+bench-recovery: setup ## Restores at AWS's durations, by hand, to random moments; writes out/bench/recovery.json
+	@$(BIN)/python -m sandbox.bench.recovery
 
 check: setup setup-checkov ## Formatting, types, and the linters of the template and state machines
 	@$(MAKE) --no-print-directory -j2 check-policy check-sam check-code check-types check-template \

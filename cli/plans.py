@@ -45,12 +45,15 @@ def _side(colour: str | None, image: str | None) -> str:
 
 def _snapshot(console: "Console", plan: Plan) -> None:
     quota = plan.get("quota") or {}
+    # What a duplicate or a refused run would do, it would not.
+    asked = (plan.get("request") or {}).get("components") or () if "take" in plan else ()
     facts(
         console,
         [
             ("decision", plan.get("decision")),
             ("hour", moment(plan["hour"]) if plan.get("hour") else None),
-            ("quota", f"{quota['used']} of {quota['maximum']} manual snapshots" if quota else None),
+            ("quota", f"{quota['used']} of {quota['maximum']} manual snapshots used" if quota else None),
+            ("copied", ", ".join(kind for kind in asked if kind not in ("database", "cache"))),
             *(("warning", warning) for warning in plan.get("warnings") or ()),
         ],
     )

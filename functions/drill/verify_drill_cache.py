@@ -30,15 +30,14 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         "differences": restored["differences"],
     }
     try:
-        recorded = recorded_cache(
-            read_component(run.platform.backup_bucket, run.ledger, plan["manifest"], Kind.CACHE, source)
-        )
+        recorded = read_component(run.platform.backup_bucket, run.ledger, plan["manifest"], Kind.CACHE, source)
         loaded_at = run.clock.now()
-        found = _read(run, CacheCopy.from_dict(plan["cache"]), restored["copy"]["endpoint"], recorded)
+        found = _read(run, CacheCopy.from_dict(plan["cache"]), restored["copy"]["endpoint"], recorded_cache(recorded))
         more["verified_at"] = timestamp(run.clock.now())
     except (CacheError, ManifestError, NotFoundError) as error:
         return failed_result("cache", str(error), **more)
-    return component_result("cache", check_restored_cache(recorded, found, loaded_at=loaded_at), **more)
+    checks = check_restored_cache(recorded, found, loaded_at=loaded_at, tolerances=event["request"]["tolerances"])
+    return component_result("cache", checks, **more)
 
 
 def _read(run: Run, copy: CacheCopy, endpoint: str, recorded: CacheContents) -> CacheContents:

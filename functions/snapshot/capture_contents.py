@@ -4,16 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from opskit.adapters.database_contents import read_contents
+from opskit.adapters.endpoints import Endpoint
 from opskit.adapters.keyspace import open_cache, read_cache_contents
-from opskit.adapters.objects import Objects
+from opskit.adapters.service_database import READER, open_database
 from opskit.adapters.snapshot_documents import documents_of
-from opskit.adapters.sql import connect
 from opskit.errors import OpsError
 from opskit.failures import named_failure
-from opskit.platform import DATABASE_AUTHORITIES
 from opskit.step import Run, step
-
-READER = "ops_reader"
 
 
 @step
@@ -43,9 +40,9 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
 
 
 def _database(run: Run, live: dict[str, Any]) -> dict[str, Any]:
-    authorities = Objects(run.platform.backup_bucket).get(DATABASE_AUTHORITIES).decode()
-    database = run.platform.database_name
-    with connect(live["host"], live["port"], database=database, user=READER, authorities=authorities) as session:
+    # The endpoint is the one that the plan has found, so that both captures are of the same database.
+    endpoint = Endpoint(live["host"], live["port"], version=0)
+    with open_database(run.platform, endpoint, READER) as session:
         return read_contents(session).as_dict()
 
 

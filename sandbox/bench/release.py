@@ -6,18 +6,17 @@ version that fails its clients follow, to time the rollback that the workflow it
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sandbox.bench.figures import progress, spread
+from sandbox.bench.history import Passage, expect, passages
 from sandbox.bench.production import production_seconds
 from sandbox.load import Load, Plan, Report
-from sandbox.operator import Execution, Operator
+from sandbox.operator import Operator
 from sandbox.provision import setup
 from sandbox.supervisor import Options, sandbox
 
@@ -28,48 +27,10 @@ TARGET_ROLLBACK_SECONDS = 10.0
 TARGET_RELEASE_SECONDS = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """One state of an execution: when it was entered and left, in seconds since the execution began."""
-
-    name: str
-    entered: float
-    left: float
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return self.left - self.entered
-
-
-def passages(operator: Operator, arn: str) -> list[Passage]:
-    """The states that an execution went through, from its history."""
-    pages = operator.clients["stepfunctions"].get_paginator("get_execution_history").paginate(executionArn=arn)
-    began: datetime | None = None
-    entered: dict[str, float] = {}
-    found = []
-    for event in (event for page in pages for event in page["events"]):
-        began = began or event["timestamp"]
-        at = (event["timestamp"] - began).total_seconds()
-        if "stateEnteredEventDetails" in event:
-            entered[event["stateEnteredEventDetails"]["name"]] = at
-        elif "stateExitedEventDetails" in event:
-            name = event["stateExitedEventDetails"]["name"]
-            found.append(Passage(name, entered[name], at))
-    return found
-
-
 def seconds_to_confirmed(path: Sequence[Passage], decided: str | None, confirmed: str) -> float:
     """From the end of the last state `decided` (None: the start) to the end of the first state `confirmed` after."""
     start = 0.0 if decided is None else [p.left for p in path if p.name == decided][-1]
     return next(p.left for p in path if p.name == confirmed and p.left >= start) - start
-
-
-def expect(execution: Execution, status: str) -> Execution:
-    """The execution, if it ended as it should."""
-    if execution.status != status:
-        raise SystemExit(f"{execution.name} ended {execution.status}, expected {status}: {execution.cause}")
-    return execution
 
 
 def switch_back_and_forth(operator: Operator, count: int) -> tuple[list[list[Passage]], list[list[Passage]]]:
@@ -82,7 +43,7 @@ def switch_back_and_forth(operator: Operator, count: int) -> tuple[list[list[Pas
         else:
             done = expect(operator.run(operation="rollback", keep_warm=True), "SUCCEEDED")
             rollbacks.append(passages(operator, done.arn))
-        _progress(f"switch {number + 1} of {count}")
+        progress(f"switch {number + 1} of {count}")
     return releases, rollbacks
 
 
@@ -97,20 +58,8 @@ def fail_clients(operator: Operator, count: int) -> list[list[Passage]]:
             raise SystemExit(f"{done.name} failed for another reason: {done.cause}")
         found.append(passages(operator, done.arn))
         operator.calm_alarms()
-        _progress(f"automatic rollback {number + 1} of {count}")
+        progress(f"automatic rollback {number + 1} of {count}")
     return found
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, 95th percentile (nearest rank) and maximum."""
-    ordered = sorted(values)
-    rank = max(0, -(-len(ordered) * 95 // 100) - 1)
-    return {
-        "median": round(statistics.median(ordered), 3),
-        "p95": round(ordered[rank], 3),
-        "max": round(ordered[-1], 3),
-        "count": len(ordered),
-    }
 
 
 def measure(operator: Operator, switches: int, automatic: int) -> dict[str, Any]:
@@ -153,11 +102,6 @@ def _clients(report: Report) -> dict[str, Any]:
     }
 
 
-def _progress(line: str) -> None:
-    sys.stderr.write(f"\r{line}\033[K")
-    sys.stderr.flush()
-
-
 def main() -> int:
     """Run the benchmark; 0 if every target was met."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.bench.release", description=__doc__)
@@ -166,7 +110,7 @@ def main() -> int:
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="ops-bench-") as directory,
-        sandbox(Path(directory) / "sandbox", Options(setup=setup), progress=_progress) as config,
+        sandbox(Path(directory) / "sandbox", Options(setup=setup), progress=progress) as config,
     ):
         figures = measure(Operator(config), arguments.switches, arguments.automatic)
     OUT.parent.mkdir(parents=True, exist_ok=True)

@@ -40,10 +40,13 @@ class Data(Hands):
         Past the endpoint, by the server's own socket: it works in every status in which the server runs, and whatever
         became of passwords.
         """
-        resource = self.database(instance)["DbiResourceId"]
-        server = Server(self.config.dir / "engines" / "rds" / "instances" / resource)
-        with server.connection(DATABASE) as session:
+        with self.server(instance).connection(DATABASE) as session:
             return list(session.run(statement, **parameters) or [])
+
+    def server(self, instance: str | None = None) -> Server:
+        """The server of an instance, by default of the live one, for connections as superuser; not to be stopped."""
+        resource = self.database(instance)["DbiResourceId"]
+        return Server(self.config.dir / "engines" / "rds" / "instances" / resource)
 
     def cache(self, group: str | None = None) -> "redis.Redis":
         """A client of a replication group's primary, by default of the live one."""

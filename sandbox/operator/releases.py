@@ -1,6 +1,7 @@
 """Releases: images, weights, alarms, and what the operations topic says."""
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -86,8 +87,17 @@ class Releases(Hands):
 
     def rule_of(self, function: str) -> str:
         """The name of the rule that starts a function, given its logical name in the template."""
-        names = [rule["Name"] for rule in self.clients["events"].list_rules()["Rules"]]
-        (found,) = [name for name in names if function in name]
+        events = self.clients["events"]
+        # CloudFormation cuts the names of rules short, so their targets are what tells them apart.
+        ending = re.sub("(?<=[a-z])(?=[A-Z])", "-", function).lower()
+        (found,) = [
+            rule["Name"]
+            for rule in events.list_rules()["Rules"]
+            if any(
+                target["Arn"].endswith(f"-{ending}")
+                for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+            )
+        ]
         return str(found)
 
     def messages(self, queue_url: str) -> list[Mapping[str, Any]]:

@@ -13,11 +13,12 @@ from tests.recovery.restores import (
     operator,
     restore,
     rows,
+    sets,
     succeeded,
     tags_of,
 )
 
-__all__ = ["backup", "operator"]
+__all__ = ["backup", "operator", "sets"]
 
 
 def copies_of(output):

@@ -1,13 +1,14 @@
 import json
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
 from moto.stepfunctions.responses import StepFunctionResponse
 
-from opskit.ledger import Ledger
+from opskit.ledger import Ledger, OperationRecord
 from opskit.traffic import Weights
 from tests.unit.cli.conftest import Machine, Ops
 from tests.unit.cli.given import FOREVER, REGION, record, shift, succeed
@@ -174,3 +175,76 @@ def test_a_second_rollback_is_refused(ops: Ops, machine: Machine, ledger: Ledger
     ran = ops("rollback")
     assert ran.code == 3
     assert first in ran.err
+
+
+def stopped(ops: Ops, machine: Machine, ledger: Ledger, workflow: str, **facts: Any) -> OperationRecord:
+    """A running execution of another workflow, on record."""
+    machine({"Long": FOREVER}, workflow=workflow)
+    arn = ops(workflow, "--no-wait", "--name", "mine", "--json").document["execution_arn"]
+    made = OperationRecord(workflow, arn, "mine", datetime.now(UTC), facts=facts)
+    ledger.open_operation(made)
+    return made
+
+
+def test_an_aborted_drill_says_what_stays_and_who_removes_it(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    made = stopped(ops, machine, ledger, "drill", names={"database": "drill-abc-db", "cache": "drill-abc-cache"})
+    ledger.acquire(made.execution_id, "drill", 600, "drill")
+    ran = ops("abort")
+    assert ran.code == 0
+    for words in ("drill mine stopped", "database drill-abc-db and cache drill-abc-cache", "the reaper"):
+        assert words in ran.out
+    assert "takes it over" in ran.out
+
+
+def test_an_aborted_snapshot_says_what_stays(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    stopped(ops, machine, ledger, "snapshot")
+    ran = ops("abort", "mine", "--json")
+    assert ran.code == 0
+    assert (ran.document["status"], ran.document["workflow"]) == ("ABORTED", "snapshot")
+    assert "a run of the same hour takes them over" in ran.document["left"][0]
+
+
+def test_an_aborted_restore_whose_repair_does_not_come_is_told(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    made = stopped(ops, machine, ledger, "restore", mode="replace", copies={"database": "shop-test-r1"})
+    ledger.acquire(made.execution_id, "restore (replace)", 600)
+    ran = ops("abort", "mine", "--timeout", "1")
+    assert ran.code == 5
+    assert "still held: the repair has not ended" in ran.out
+
+
+def test_an_aborted_restore_names_its_copies(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    made = stopped(ops, machine, ledger, "restore", mode="isolated", copies={"cache": "shop-test-r1"})
+    ledger.close_operation(made.key, "INTERRUPTED", "nothing had been cut over", facts=made.facts)
+    ran = ops("abort", "mine", "--json")
+    assert ran.code == 0
+    assert ran.document["lock_free"] is True
+    (words,) = ran.document["left"]
+    assert "cache shop-test-r1 stays" in words
+    assert "aws elasticache delete-replication-group --replication-group-id shop-test-r1" in words
+
+
+def test_a_restore_that_holds_the_lock_is_not_stopped_by_a_rollback(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    made = stopped(ops, machine, ledger, "restore", mode="replace")
+    release = machine({"Done": succeed()})
+    ledger.acquire(made.execution_id, "restore (replace)", 600)
+    ran = ops("rollback", "--json")
+    assert (ran.code, ran.document["error"]) == (3, "LockHeldError")
+    assert "ops abort mine" in ran.err
+    client = boto3.client("stepfunctions", region_name=REGION)
+    assert client.describe_execution(executionArn=made.execution_id)["status"] == "RUNNING"
+    assert client.list_executions(stateMachineArn=release)["executions"] == []
+
+
+def test_a_snapshot_that_runs_does_not_hinder_a_rollback(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    stopped(ops, machine, ledger, "snapshot")
+    machine({"Done": succeed(outcome="SUCCEEDED", reason="blue is back")})
+    assert ops("rollback").code == 0
+
+
+def test_a_name_that_two_workflows_have_needs_the_arn(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    drill = stopped(ops, machine, ledger, "drill")
+    stopped(ops, machine, ledger, "snapshot")
+    ran = ops("abort", "mine")
+    assert ran.code == 2
+    assert drill.execution_id in ran.err
+    assert ops("abort", drill.execution_id).code == 0

@@ -137,3 +137,22 @@ def test_a_release_that_waits_says_who_can_make_it_go_on(ops: Ops, ask: Ask) -> 
     ask()
     ran = ops("watch", "mine", "--timeout", "1")
     assert "ops approve mine" in ran.out
+
+
+def test_a_restore_is_approved_by_its_plan(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    queue = boto3.client("sqs", region_name=REGION).create_queue(QueueName="asks")["QueueUrl"]
+    machine(asking(queue), "JSONPath", workflow="restore")
+    ops("restore", "--no-wait", "--name", "mine")
+    sqs = boto3.client("sqs", region_name=REGION)
+    messages: list[Any] = []
+    while not messages:
+        messages = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", [])
+    until = datetime.now(UTC) + timedelta(hours=1)
+    subject, token = "database: old (old:5432) -> new (new:5432)", messages[0]["Body"]
+    ledger.request_approval("mine", token, subject=subject, digest=DIGEST, expires_at=until, workflow="restore")
+    assert ops("approve", "--digest", "sha256:" + "b" * 64).code == 3
+    ran = ops("approve", "--json")
+    assert ran.code == 0
+    assert (ran.document["workflow"], ran.document["subject"], ran.document["digest"]) == ("restore", subject, DIGEST)
+    assert f"mine asks to cut over {subject} ({DIGEST})" in ran.err
+    assert ops("watch", "mine").code == 0

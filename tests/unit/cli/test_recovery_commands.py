@@ -1,6 +1,7 @@
 """`ops snapshot`, `ops restore`, `ops drill`: what they ask of their state machines, and what they refuse."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,8 +9,10 @@ import boto3
 import pytest
 
 from cli.commands import restore as restoring
+from opskit.ledger import Ledger, OperationRecord
 from tests.unit.cli.conftest import Machine, Ops
 from tests.unit.cli.given import FOREVER, REGION, fail, succeed, task
+from tests.unit.cli.given_plans import drill_plan, restore_plan, snapshot_plan
 
 
 def executions(arn: str) -> list[dict[str, Any]]:
@@ -81,22 +84,24 @@ def test_the_exit_code_tells_how_it_failed(
     assert f"({error}): the reason in words" in ran.out.splitlines()[-1]
 
 
-@pytest.mark.parametrize("workflow", ["snapshot", "restore", "drill"])
-def test_a_dry_run_prints_the_plan(ops: Ops, machine: Machine, workflow: str) -> None:
-    plan = {
-        "decision": "PROCEED",
-        "reason": "all of it",
-        "database": {"name": "shop-test-r1", "multi_az": False, "tags": {}},
-        "take": [{"resource": "shop-test", "snapshot": "shop-test-2026"}],
-    }
-    arn = machine({"Planned": succeed(outcome="PLANNED", reason="would do", plan=plan)}, workflow=workflow)
+@pytest.mark.parametrize(
+    ("workflow", "plan", "words"),
+    [
+        ("snapshot", snapshot_plan, "detection-api-dev-db-2026112309"),
+        ("restore", restore_plan, "db -> detection-api-dev-r"),
+        ("drill", drill_plan, "torn down"),
+    ],
+)
+def test_a_dry_run_prints_the_plan(
+    ops: Ops, machine: Machine, workflow: str, plan: Callable[[], dict[str, Any]], words: str
+) -> None:
+    arn = machine({"Planned": succeed(outcome="PLANNED", reason="would do", plan=plan())}, workflow=workflow)
     ran = ops(workflow, "--dry-run")
     assert ran.code == 0
     assert asked(arn) == {"dry_run": True}
     assert "(dry run)" in ran.out
-    for words in ("shop-test-r1", "shop-test-2026"):
-        assert words in ran.out
-    assert ops(workflow, "--dry-run", "--json").document["output"]["plan"] == plan
+    assert words in ran.out
+    assert ops(workflow, "--dry-run", "--json").document["output"]["plan"] == plan()
 
 
 @pytest.mark.parametrize("workflow", ["snapshot", "restore", "drill"])
@@ -272,3 +277,46 @@ def test_without_its_state_machine_the_workflow_is_named(ops: Ops, machine: Mach
     ran = ops("snapshot")
     assert ran.code == 4
     assert "shop-test-snapshot" in ran.err
+
+
+def test_a_drill_that_failed_shows_what_it_measured(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    machine({"Stop": fail("DrillFailed", "rows are missing")}, workflow="drill")
+    made = OperationRecord("drill", "arn:mine", "mine", datetime.now(UTC))
+    ledger.open_operation(made)
+    wrong = [f"rows of table_{number}: 1; 2 expected" for number in range(12)]
+    facts = {"drill_id": "abc", "rto_seconds": 61.2, "rpo_seconds": 4, "checks": {"passed": 7, "not_passed": wrong}}
+    ledger.close_operation(made.key, "FAIL", "rows are missing", facts=facts, evidence="evidence/drill/x.json")
+    ran = ops("drill", "--name", "mine")
+    assert ran.code == 1
+    told = " ".join(ran.out.split())
+    for words in ("recovery time 1m01s", "recovery point 4.0s", "checks passed 7", "rows of table_0: 1; 2 expected"):
+        assert words in told
+    assert "table_10" not in told
+    assert "2 more: ops history mine --json" in told
+    assert "evidence evidence/drill/x.json" in told
+    again = ops("watch", "mine", "--json")
+    assert (again.code, again.document["recorded"]["facts"]["checks"]["not_passed"]) == (1, wrong)
+
+
+def test_a_restore_shows_what_it_left_and_how_long_it_took(ops: Ops, machine: Machine, ledger: Ledger) -> None:
+    machine({"Done": succeed(outcome="REPLACED", reason="the service reads and writes")}, workflow="restore")
+    made = OperationRecord("restore", "arn:mine", "mine", datetime.now(UTC))
+    ledger.open_operation(made)
+    facts = {
+        "mode": "replace",
+        "restored": [{"kind": "database", "name": "new", "endpoint": "new:5432", "status": "available", "live": True}],
+        "kept": [{"kind": "database", "name": "old", "endpoint": "old:5432"}],
+        "keep_until": "2026-11-26T10:26:21Z",
+        "endpoints": {"database": "new:5432"},
+        "recovery_time": {"outcome": "PASS", "reason": "recovered after 37 s", "facts": {}},
+        "checks": [{"name": "schema", "outcome": "PASS", "reason": "as recorded"}],
+    }
+    ledger.close_operation(made.key, "REPLACED", "done", facts=facts)
+    told = " ".join(ops("restore", "--name", "mine").out.split())
+    for words in (
+        "restored database new at new:5432, live",
+        "kept old until 2026-11-26 10:26:21 UTC",
+        "service uses database at new:5432",
+        "recovery time recovered after 37 s",
+    ):
+        assert words in told

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from opskit.clock import timestamp
-from opskit.decisions.contents import DatabaseContents
-from opskit.decisions.drill_checks import check_restored_database, judge_lost_data, recorded_cache
+from opskit.decisions.contents import CacheContents, DatabaseContents
+from opskit.decisions.drill_checks import check_restored_cache, check_restored_database, judge_lost_data
 from opskit.decisions.manifest import Component, Kind
 from opskit.decisions.recovery import judge_checks
 from opskit.verdict import Outcome
@@ -88,7 +88,27 @@ def test_lost_data_is_between_the_heartbeats() -> None:
     assert judge_lost_data(source, contents(heartbeat=None), target_seconds=300).outcome is Outcome.FAIL
 
 
-def test_what_a_manifest_says_of_a_cache() -> None:
-    plain = CACHE_CONTENTS.as_dict()
-    for given in ({"before": plain, "exports": []}, plain):
-        assert recorded_cache(component(Kind.CACHE, contents=given)) == CACHE_CONTENTS
+LOADED = HOUR + timedelta(minutes=30)  # before the first of them expires
+
+
+def cache_outcome(found: CacheContents, after: CacheContents | None = None, **more: Any) -> Outcome:
+    sides = {"before": CACHE_CONTENTS.as_dict()} | ({"after": after.as_dict()} if after else {})
+    checks = check_restored_cache(component(Kind.CACHE, contents=sides), found, loaded_at=LOADED, **more)
+    return judge_checks(checks).outcome
+
+
+def test_a_cache_is_compared_with_the_captures_around_its_backup() -> None:
+    assert cache_outcome(CACHE_CONTENTS) is Outcome.PASS
+    fewer = replace(CACHE_CONTENTS, keys=90)
+    assert cache_outcome(fewer) is Outcome.FAIL
+    assert cache_outcome(fewer, after=fewer) is Outcome.PASS
+    more = replace(CACHE_CONTENTS, keys=130)
+    assert cache_outcome(more) is Outcome.FAIL
+    assert cache_outcome(more, after=more) is Outcome.PASS
+
+
+def test_a_part_of_the_keys_may_differ_where_that_was_asked_for() -> None:
+    found = replace(CACHE_CONTENTS, keys=95, expiries={k: v for k, v in CACHE_CONTENTS.expiries.items() if k != "k3"})
+    assert cache_outcome(found) is Outcome.FAIL
+    assert cache_outcome(found, tolerances={"cache": {"fewer": 0.1}}) is Outcome.PASS
+    assert cache_outcome(found, tolerances={"cache": {"fewer": 0.01}}) is Outcome.FAIL

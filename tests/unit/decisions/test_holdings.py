@@ -52,7 +52,6 @@ def test_a_run_adds_what_it_took_and_takes_off_what_is_gone() -> None:
     ("changes", "state"),
     [
         ({}, State.VERIFIED),
-        ({"percent": 90}, State.UNVERIFIED),
         ({"status": "failed"}, State.UNVERIFIED),
         ({"status": "creating", "percent": 10}, State.IN_PROGRESS),
         ({"status": "copying"}, State.IN_PROGRESS),

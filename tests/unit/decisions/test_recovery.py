@@ -234,3 +234,38 @@ def test_contents_travel_as_json() -> None:
     assert CacheContents.from_dict(CACHE_CONTENTS.as_dict()) == CACHE_CONTENTS
     with pytest.raises(KeyError):
         DatabaseContents.from_dict({})
+
+
+AT = HOUR + timedelta(minutes=30)
+
+
+def judged_between(restored: CacheContents, after: CacheContents) -> list[str]:
+    return failing(check_cache(CACHE_CONTENTS, restored, loaded_at=AT, after=after))
+
+
+def test_keys_that_moved_while_the_cache_was_backed_up_are_not_compared() -> None:
+    later = HOUR + timedelta(hours=30)
+    rewritten = replace(CACHE_CONTENTS, expiries=CACHE_CONTENTS.expiries | {"k3": later})
+    assert judged_between(rewritten, after=rewritten) == []
+    assert judged_between(CACHE_CONTENTS, after=rewritten) == []
+    other = replace(CACHE_CONTENTS, expiries=CACHE_CONTENTS.expiries | {"k4": later})
+    assert judged_between(other, after=rewritten) == ["sampled keys"]
+
+
+def test_a_key_that_is_gone_after_counts_only_if_after_was_asked_for_it() -> None:
+    left = {key: at for key, at in CACHE_CONTENTS.expiries.items() if key != "k3"}
+    deleted = replace(CACHE_CONTENTS, keys=99, expiries=left)
+    # The same keys were asked for.
+    assert judged_between(deleted, after=deleted) == []
+    # All were asked for.
+    whole = CacheContents(keys=21, expiring=20, expiries=left | {"new": None})
+    assert failing(check_cache(CACHE_CONTENTS, deleted, loaded_at=AT, after=replace(whole))) == []
+    # Others were.
+    elsewhere = replace(CACHE_CONTENTS, expiries={"x": None, "y": None})
+    assert judged_between(deleted, after=elsewhere) == ["sampled keys"]
+
+
+def test_a_sample_of_which_everything_moved_proves_nothing() -> None:
+    gone = CacheContents(keys=0, expiring=0)
+    checks = check_cache(replace(CACHE_CONTENTS, keys=21), CacheContents(keys=0), loaded_at=AT, after=gone)
+    assert failing(checks, INCONCLUSIVE) == ["sampled keys"]

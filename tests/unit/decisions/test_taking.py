@@ -110,7 +110,6 @@ def test_a_database_snapshot_is_verified_once_it_is_whole() -> None:
     ("changes", "why"),
     [
         ({"database": "other"}, "it is of other"),
-        ({"percent": 99}, "99 % of it are stored"),
         ({"encrypted": False}, "it is not encrypted, and its source is"),
         ({"allocated_gib": 0}, "it has no size"),
         ({"taken_at": None}, "it has no moment"),

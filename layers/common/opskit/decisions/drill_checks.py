@@ -19,6 +19,9 @@ from opskit.decisions.recovery import (
 from opskit.decisions.rehearsal import LATEST
 from opskit.verdict import Outcome, Verdict
 
+# The name under which a drill's tolerances are about the keys of the cache, and not about a table.
+CACHE_KEYS = "cache"
+
 _NONE: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -55,14 +58,28 @@ def judge_lost_data(source: Mapping[str, Any], found: DatabaseContents, *, targe
     return judge_recovery_point(newest, found.heartbeat, target_seconds=target_seconds)
 
 
-def check_restored_cache(recorded: CacheContents, found: CacheContents, *, loaded_at: datetime) -> tuple[Check, ...]:
-    """Compare the copy of the cache, as it was at `loaded_at`, with what was recorded with its backup."""
-    return check_cache(recorded, found, loaded_at=loaded_at)
+def check_restored_cache(
+    recorded: Component,
+    found: CacheContents,
+    *,
+    loaded_at: datetime,
+    tolerances: Mapping[str, Mapping[str, Any]] = _NONE,
+) -> tuple[Check, ...]:
+    """Compare the copy of the cache, as it was at `loaded_at`, with the two captures around its backup."""
+    allowed = Tolerance(**tolerances[CACHE_KEYS]) if CACHE_KEYS in tolerances else EXACT
+    after = recorded.contents.get("after")
+    return check_cache(
+        recorded_cache(recorded),
+        found,
+        loaded_at=loaded_at,
+        after=CacheContents.from_dict(after) if after else None,
+        tolerance=allowed,
+    )
 
 
 def recorded_cache(recorded: Component) -> CacheContents:
-    """What the manifest says of the cache. Raises KeyError, TypeError or ValueError if it says nothing that fits."""
-    return CacheContents.from_dict(recorded.contents.get("before") or recorded.contents)
+    """What the manifest says of the cache before its backup: the keys that are looked for in the copy."""
+    return CacheContents.from_dict(recorded.contents["before"])
 
 
 def _captures(recorded: Component) -> tuple[DatabaseContents, DatabaseContents | None]:

@@ -78,8 +78,7 @@ def held_database(snapshot: DatabaseSnapshot, service: str, environment: str) ->
     tagged = hour_tagged(snapshot.tags, service, environment)
     if tagged is None:
         return None
-    whole = snapshot.status in DATABASE_SNAPSHOT.good and snapshot.percent == 100
-    return Held(snapshot.name, *tagged, _state(snapshot.status, whole=whole))
+    return Held(snapshot.name, *tagged, _state(snapshot.status, whole=snapshot.status in DATABASE_SNAPSHOT.good))
 
 
 def held_caches(snapshots: Iterable[CacheSnapshot], service: str, environment: str) -> tuple[Held, ...]:

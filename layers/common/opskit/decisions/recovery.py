@@ -73,19 +73,23 @@ def check_cache(
     restored: CacheContents,
     *,
     loaded_at: datetime,
+    after: CacheContents | None = None,
     tolerance: Tolerance = EXACT,
     slack_seconds: float = 2.0,
 ) -> tuple[Check, ...]:
-    """Compare a restored cache with what was recorded at the backup.
+    """Compare a restored cache with what was recorded at the backup, and `after` it where that is known.
 
     `loaded_at` (aware): when the copy was looked at; sampled keys that had expired by then must be gone, the others
     must be there and expire when they did at the source, within `slack_seconds`. `restored.expiries` holds those of
     the sampled keys that are there. How many others have expired is inferred from the sample; keys that never expire
-    must all be there.
+    must all be there. The number of keys must lie between those recorded and those after, and keys that `after` shows
+    to have been written or deleted meanwhile are not compared. `tolerance` is also the part of the sample that may
+    differ.
     """
     slack = timedelta(seconds=slack_seconds)
     wrong, gone, expiring = [], 0, 0
-    for key, expiry in sorted(recorded.expiries.items()):
+    still = _stood_still(recorded, after, loaded_at)
+    for key, expiry in sorted(still.items()):
         there = key in restored.expiries
         found = restored.expiries.get(key)
         expiring += expiry is not None
@@ -98,13 +102,18 @@ def check_cache(
             wrong.append(f"{key} is missing")
         elif (expiry is None) != (found is None) or (expiry and found and abs(expiry - found) > slack):
             wrong.append(f"{key} expires at {_when(found)}, not at {_when(expiry)}")
-    sampled = len(recorded.expiries)
-    fewest = _fewest_keys(recorded, expiring, gone)
-    checks = [_check_count("keys", [fewest, recorded.keys], restored.keys, tolerance)]
+    sampled = len(still)
+    counted = [contents for contents in (recorded, after) if contents is not None]
+    fewest = min(_fewest_keys(contents, expiring, gone) for contents in counted)
+    checks = [_check_count("keys", [fewest, *(contents.keys for contents in counted)], restored.keys, tolerance)]
     if recorded.keys and not sampled:
-        checks.append(Check("sampled keys", Outcome.INCONCLUSIVE, f"none of {recorded.keys} keys was sampled"))
-    elif wrong:
+        words = "none of {} keys was sampled" if not recorded.expiries else "all that were sampled of {} keys had moved"
+        checks.append(Check("sampled keys", Outcome.INCONCLUSIVE, words.format(recorded.keys)))
+    elif len(wrong) > sampled * tolerance.fewer:
         checks.append(Check("sampled keys", Outcome.FAIL, f"{len(wrong)} of {sampled}: {'; '.join(wrong[:5])}"))
+    elif wrong:
+        words = f"{len(wrong)} of {sampled} differ, within the tolerance: {'; '.join(wrong[:5])}"
+        checks.append(Check("sampled keys", Outcome.PASS, words))
     else:
         checks.append(Check("sampled keys", Outcome.PASS, f"all {sampled} as recorded, {gone} of them expired"))
     return tuple(checks)
@@ -219,6 +228,27 @@ def _check_sum(table: str, recorded: DatabaseContents, restored: DatabaseContent
     if found != recorded.checksums[table]:
         return Check(name, Outcome.FAIL, "the rows are not those that were recorded")
     return Check(name, Outcome.PASS, "as recorded")
+
+
+def _stood_still(
+    recorded: CacheContents, after: CacheContents | None, loaded_at: datetime
+) -> dict[str, datetime | None]:
+    """The sampled keys of which `after` does not show that somebody wrote or deleted them.
+
+    It shows that of a key that it has, and of one that it lacks if it was asked for all keys, or for the same.
+    """
+    if after is None:
+        return recorded.expiries
+    complete = len(after.expiries) >= after.keys or set(after.expiries) <= set(recorded.expiries)
+    second = timedelta(seconds=1)
+
+    def same(key: str, expiry: datetime | None) -> bool:
+        if key not in after.expiries:
+            return not complete or (expiry is not None and expiry <= loaded_at)
+        found = after.expiries[key]
+        return found is expiry is None or (found is not None and expiry is not None and abs(found - expiry) < second)
+
+    return {key: expiry for key, expiry in recorded.expiries.items() if same(key, expiry)}
 
 
 def _fewest_keys(recorded: CacheContents, expiring_sampled: int, gone: int) -> int:

@@ -21,21 +21,21 @@ def report_of(
     ending, plan = event["ending"], event.get("plan") or {}
     looks = (event.get("copies") or {}).get("looks") or {}
     discarded = (event.get("discarded") or {}).get("deleted") or []
-    gone = {one["name"] for one in discarded}
+    gone = {(one["kind"], one["name"]) for one in discarded}
     live = ending["outcome"] in _LIVE or ending.get("stayed", False)
     restored = [
         {"kind": kind, "name": look["name"], "endpoint": look["endpoint"], "status": look["status"], "live": live}
         for kind, look in looks.items()
-        if look["name"] not in gone and look["status"] is not None
+        if (kind, look["name"]) not in gone and look["status"] is not None
     ]
     kept = event.get("kept") or {}
     data = event.get("restored") or {}
     reason = ending["reason"]
-    left = [one["name"] for one in restored if not one["live"]]
+    left = [f"{one['kind']} {one['name']}" for one in restored if not one["live"]]
     if left and plan.get("expires_at"):
         reason = f"{reason}. Kept, beside production: {', '.join(left)}, to be removed by {plan['expires_at']}"
     if discarded:
-        reason = f"{reason}. Deleted: {', '.join(sorted(gone))}"
+        reason = f"{reason}. Deleted: {', '.join(' '.join(one) for one in sorted(gone))}"
     return {
         "outcome": ending["outcome"],
         "reason": reason,

@@ -1,7 +1,7 @@
 """What is restored: the database or cache that is live, or the last that was known of one that is gone."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Self, TypeVar
 
 from opskit.adapters.cache_state import CacheConfiguration, CacheState
@@ -13,6 +13,7 @@ Configuration = TypeVar("Configuration", DatabaseConfiguration, CacheConfigurati
 
 # What AWS keeps for itself; nobody can set such a tag.
 _RESERVED = "aws:"
+_GOING = frozenset({"deleting", "deleted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +70,28 @@ class Sought(Generic[Configuration]):
 def database_source(
     live: DatabaseState | None, endpoint: str, manifests: Iterable[Manifest]
 ) -> Sought[DatabaseConfiguration]:
-    """The live database, or what the manifests (newest first) say of the one that had `endpoint`."""
-    if live is not None:
+    """The live database, or what the manifests (newest first) say of the one that had `endpoint`.
+
+    One that is being deleted is as good as gone; whoever deletes it has changed it first, its protection for one.
+    """
+    if live is not None and live.status not in _GOING:
         return _checked(Source.of(live, endpoint))
-    return _remembered(Kind.DATABASE, endpoint, manifests, DatabaseConfiguration)
+    found = _remembered(Kind.DATABASE, endpoint, manifests, DatabaseConfiguration)
+    if found.source or live is None:
+        return found
+    source: Source[DatabaseConfiguration] = Source.of(live, endpoint)
+    return _checked(replace(source, there=False))
 
 
 def cache_source(live: CacheState | None, endpoint: str, manifests: Iterable[Manifest]) -> Sought[CacheConfiguration]:
     """As `database_source`, of the cache."""
-    if live is not None:
+    if live is not None and live.status not in _GOING:
         return _checked(Source.of(live, endpoint))
-    return _remembered(Kind.CACHE, endpoint, manifests, CacheConfiguration)
+    found = _remembered(Kind.CACHE, endpoint, manifests, CacheConfiguration)
+    if found.source or live is None:
+        return found
+    source: Source[CacheConfiguration] = Source.of(live, endpoint)
+    return _checked(replace(source, there=False))
 
 
 def remembered(state: DatabaseState | CacheState, endpoint: str) -> dict[str, Any]:

@@ -186,8 +186,6 @@ def _doubts(part: Part, found: DatabaseSnapshot) -> str | None:
     wrong = []
     if found.database != part.resource:
         wrong.append(f"it is of {found.database}")
-    if found.percent < 100:
-        wrong.append(f"{found.percent} % of it are stored")
     if found.allocated_gib <= 0:
         wrong.append("it has no size")
     if part.encrypted and not found.encrypted:

@@ -67,7 +67,7 @@ def plan_undo(
                 f"the service's {swap.kind} is {live[swap.kind]} now, no longer the {swap.from_endpoint} that "
                 f"{former.name} made live: undo what came after it first"
             )
-        elif found is None:
+        elif found in (None, "deleting"):
             refusals.append(f"{swap.to_name}, which {former.name} replaced, is gone: restore to a moment instead")
         elif found not in good:
             refusals.append(f"{swap.to_name} is {found}: it must be available first")

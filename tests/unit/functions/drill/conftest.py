@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from moto.elasticache.models import elasticache_backends
 
 from opskit import clients
 from opskit.adapters.cache_state import CacheState
+from opskit.adapters.caches import Caches
 from opskit.adapters.database_state import DatabaseState
 from opskit.adapters.manifests import Manifests
 from opskit.clock import timestamp
@@ -31,6 +33,20 @@ NOTHING_FAILED = {"error": "", "cause": "", "state": ""}
 def call(module: Any, event: dict[str, Any], run: Run, **more: Any) -> dict[str, Any]:
     result: dict[str, Any] = module.handler.__wrapped__({**event, **more}, run)
     return result
+
+
+@pytest.fixture(autouse=True)
+def gone_once_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto shows a deleted replication group as `deleting` for ever; here that lasts for one look."""
+    describe = Caches.group
+
+    def group(self: Caches, identifier: str) -> CacheState | None:
+        found = describe(self, identifier)
+        if found is not None and found.status == "deleting":
+            del elasticache_backends["000000000000"]["us-east-1"].replication_groups[identifier]
+        return found
+
+    monkeypatch.setattr(Caches, "group", group)
 
 
 @pytest.fixture
@@ -124,11 +140,12 @@ def make_group(name: str, tags: dict[str, str]) -> None:
 
 
 def left() -> list[str]:
-    """Every DB instance and replication group that there is."""
+    """Every DB instance and replication group that is there to stay."""
     rds, elasticache = clients.client("rds"), clients.client("elasticache")
+    groups = elasticache.describe_replication_groups()["ReplicationGroups"]
     return sorted(
         [one["DBInstanceIdentifier"] for one in rds.describe_db_instances()["DBInstances"]]
-        + [one["ReplicationGroupId"] for one in elasticache.describe_replication_groups()["ReplicationGroups"]]
+        + [one["ReplicationGroupId"] for one in groups if one["Status"] != "deleting"]
     )
 
 

@@ -54,7 +54,7 @@ def serve(
             with contextlib.suppress(BrokenPipeError):  # a client that has given up is part of what is tested
                 self.wfile.write(body)
 
-        do_GET = do_PATCH = handle_one  # noqa: N815 - http.server's spelling
+        do_GET = do_PATCH = do_POST = handle_one  # noqa: N815 - http.server's spelling
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's spelling
             pass

@@ -265,6 +265,19 @@ def test_a_moment_is_restored_through_the_api_too(rds: Any) -> None:
     assert databases.restore_moment("drill-copy", None, arguments, source="orders").tags == DRILL
 
 
+def test_tags_are_set_and_taken_and_an_instance_protected(rds: Any) -> None:
+    create(rds, Tags=[{"Key": "backup", "Value": "true"}])
+    databases = Databases(rds)
+    before = databases.instance("orders")
+    assert before is not None
+    databases.retag(before.arn, {"ops:replaced-by": "other"}, ("backup",))
+    databases.protect("orders")
+    after = databases.instance("orders")
+    assert after is not None
+    assert after.tags == {"ops:replaced-by": "other"}
+    assert after.configuration.deletion_protection
+
+
 def test_only_those_that_are_asked_for_are_described_a_hundred_with_each_call(rds: Any) -> None:
     for number in range(3):
         create(rds, f"orders-{number}")
