@@ -83,7 +83,7 @@ class Application:
         self._identity = identity
         self._behaviour = behaviour
         self._store = store
-        self._metrics = Metrics(identity.version, identity.colour)
+        self._metrics = Metrics(identity.version)
         self._routes: dict[str, dict[str, Handler]] = {
             "/health": {"GET": self._health},
             "/ready": {"GET": self._ready},

@@ -17,8 +17,8 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 class Metrics:
     """Counts of one process since its start."""
 
-    def __init__(self, version: str, colour: str) -> None:
-        self._build = {"version": version, "colour": colour}
+    def __init__(self, version: str) -> None:
+        self._build = {"version": version}
         self._requests: Counter[tuple[str, str, int]] = Counter()
         # Of each path: how many requests ended within each bucket and no earlier one (the last: later), and in all.
         self._durations: dict[str, tuple[list[int], float]] = {}

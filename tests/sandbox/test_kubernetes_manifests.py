@@ -164,6 +164,8 @@ def test_the_pace_shortens_the_polls() -> None:
         "resources: []\npatches:\n  - target: {labelSelector: a=b}\n    patch: '{}'",
         "resources: []\nlabels:\n  - pairs: {}\n    includeSelectors: true",
         "sortOptions: {order: legacy}",
+        "configMapGenerator:\n  - name: x\n    files: []",
+        "configMapGenerator:\n  - name: x\n    literals: [a=b]\n    options: {disableNameSuffixHash: true}",
     ],
 )
 def test_what_the_subset_cannot_render_is_an_error(tmp_path: Path, content: str) -> None:

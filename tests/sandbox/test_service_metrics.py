@@ -67,7 +67,7 @@ async def test_requests_are_counted_by_method_path_and_status() -> None:
     assert found['http_requests_total{method="other",path="/detections",status="405"}'] == 1
     assert found['http_request_duration_seconds_count{path="/detections"}'] == 3
     assert found["http_requests_in_progress"] == 0
-    assert found['detection_api_build_info{version="1.2.3",colour="blue"}'] == 1
+    assert found['detection_api_build_info{version="1.2.3"}'] == 1
 
 
 async def test_errors_show_and_so_do_requests_that_are_under_way() -> None:
@@ -86,7 +86,7 @@ async def test_errors_show_and_so_do_requests_that_are_under_way() -> None:
 
 
 def test_a_histogram_s_buckets_hold_all_that_was_not_slower() -> None:
-    metrics = Metrics("1", "blue")
+    metrics = Metrics("1")
     for seconds in (BUCKETS[0], 0.3, 11.0):
         metrics.begin()
         metrics.end("GET", "/x", 200, seconds)
@@ -100,7 +100,7 @@ def test_a_histogram_s_buckets_hold_all_that_was_not_slower() -> None:
 
 
 def test_the_stores_are_what_readiness_says() -> None:
-    found = samples(Metrics("1", "blue").text(Readiness(read=True, write="queued", cache=False, queued=7)))
+    found = samples(Metrics("1").text(Readiness(read=True, write="queued", cache=False, queued=7)))
     up = {name: value for name, value in found.items() if name.startswith("detection_api_store_up")}
     assert up == {
         'detection_api_store_up{store="reads"}': 1,
@@ -108,14 +108,14 @@ def test_the_stores_are_what_readiness_says() -> None:
         'detection_api_store_up{store="cache"}': 0,
     }
     assert found["detection_api_queued"] == 7
-    without = samples(Metrics("1", "blue").text(NO_STORES))
+    without = samples(Metrics("1").text(NO_STORES))
     assert "detection_api_queued" not in without
     assert 'detection_api_store_up{store="cache"}' not in without
 
 
 def test_a_label_is_escaped() -> None:
-    text = Metrics('a"b\\c\nd', "blue").text(NO_STORES)
-    assert 'detection_api_build_info{version="a\\"b\\\\c\\nd",colour="blue"} 1' in text.splitlines()
+    text = Metrics('a"b\\c\nd').text(NO_STORES)
+    assert 'detection_api_build_info{version="a\\"b\\\\c\\nd"} 1' in text.splitlines()
 
 
 @contextmanager
