@@ -19,9 +19,10 @@ export AWS_EC2_METADATA_DISABLED := true
 export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 
 .PHONY: help setup demo up down test test-unit test-contract test-sandbox test-workflow test-recovery
+.PHONY: test-infrastructure
 .PHONY: bench-release bench-recovery
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
-.PHONY: setup-checkov lock clean
+.PHONY: setup-checkov setup-kubernetes lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +32,9 @@ setup: ## Create or update the virtual environments
 
 setup-checkov:
 	@sh scripts/setup.sh checkov
+
+setup-kubernetes:
+	@sh scripts/setup.sh kubernetes
 
 demo: setup ## Run the whole story on this machine, without an AWS account
 	@$(BIN)/python -m sandbox.demo
@@ -44,8 +48,8 @@ down: ## Stop the sandbox and remove what it left
 # Two workers suit two processors; each starts the sandboxes that its files need.
 PARALLEL := -n 2 --dist loadfile
 
-test: check ## Everything about the product: rules, steps, workflows
-	@$(PYTEST) $(PARALLEL) tests/recovery tests/workflow tests/contract tests/unit
+test: check setup-kubernetes ## Everything about the product: rules, steps, workflows, what they run on
+	@$(PYTEST) $(PARALLEL) tests/recovery tests/workflow tests/infrastructure tests/contract tests/unit
 
 test-unit: setup ## Decisions and handlers, without a sandbox
 	@$(PYTEST) tests/unit
@@ -55,6 +59,9 @@ test-contract: setup ## Template, state machines, schemas and events agree
 
 test-sandbox: setup ## The sandbox does what AWS does: planes, cluster, balancer, PostgreSQL, Redis
 	@$(PYTEST) $(PARALLEL) tests/sandbox
+
+test-infrastructure: setup setup-checkov setup-kubernetes ## What the service runs on: rules, schemas, policies
+	@$(PYTEST) $(PARALLEL) tests/infrastructure
 
 test-workflow: setup ## Releases and rollbacks, in a sandbox, under load
 	@$(PYTEST) tests/workflow
