@@ -20,7 +20,7 @@ export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 
 .PHONY: help setup demo up down test test-unit test-contract test-sandbox test-workflow test-recovery
 .PHONY: test-infrastructure
-.PHONY: bench-release bench-recovery
+.PHONY: bench-release bench-snapshot bench-recovery
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
 .PHONY: setup-checkov setup-kubernetes lock clean
 
@@ -71,6 +71,9 @@ test-recovery: setup ## Snapshots, restores, drills and objectives, in a sandbox
 
 bench-release: setup ## 100 switches under load; writes out/bench/release.json
 	@$(BIN)/python -m sandbox.bench.release
+
+bench-snapshot: setup ## An hourly cycle for 1,000 databases beside a bare loop; writes out/bench/snapshot.json
+	@$(BIN)/python -m sandbox.bench.snapshot
 
 bench-recovery: setup ## Restores at AWS's durations, by hand, to random moments; writes out/bench/recovery.json
 	@$(BIN)/python -m sandbox.bench.recovery

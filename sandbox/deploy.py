@@ -7,6 +7,7 @@ into this or another sandbox, only uploads and creates. Nothing of the user's AW
 """
 
 import argparse
+import fcntl
 import hashlib
 import os
 import shutil
@@ -136,10 +137,17 @@ def build(template: Path = ROOT / "template.yaml", progress: Progress = print) -
     requirements = ROOT / "requirements" / "layer.txt"
     layer = _digest([requirements, ROOT / "layers" / "common"])
     target = BUILDS / _digest(sources, layer)
-    if (target / "template.yaml").exists():
-        os.utime(target)
-        return target / "template.yaml", 0.0
     BUILDS.mkdir(parents=True, exist_ok=True)
+    # One at a time: two that fill the same cache trip over each other, and the second mostly finds the first's.
+    with BUILDS.with_name("sam.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (target / "template.yaml").exists():
+            os.utime(target)
+            return target / "template.yaml", 0.0
+        return _build(template, target, layer, progress)
+
+
+def _build(template: Path, target: Path, layer: str, progress: Progress) -> tuple[Path, float]:
     started = time.monotonic()
     # The built template points at the state machines by relative path, so the draft lies beside its target.
     draft = Path(tempfile.mkdtemp(prefix="draft-", dir=BUILDS))

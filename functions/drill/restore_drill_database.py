@@ -9,6 +9,7 @@ from opskit.adapters.service_database import READER, open_database
 from opskit.clock import timestamp
 from opskit.decisions.copies import DatabaseCopy
 from opskit.decisions.drill import WORKFLOW
+from opskit.decisions.drill_checks import carried
 from opskit.decisions.rehearsal import LATEST
 from opskit.errors import DatabaseError, NotFoundError, UnavailableError
 from opskit.ledger import OperationRecord
@@ -51,8 +52,9 @@ def _read_source(run: Run, endpoint: str, *, contents: bool) -> dict[str, Any]:
     try:
         with open_database(run.platform, source, READER, statement_seconds=STATEMENT_SECONDS) as session:
             heartbeat = newest_heartbeat(session)
-            found = read_contents(session).as_dict() if contents else None
+            found = carried(read_contents(session)) if contents else None
     except (DatabaseError, NotFoundError, UnavailableError) as error:
         run.logger.warning("the source could not be read at the cut", exc_info=True)
         return {"heartbeat": None, "contents": None, "problem": str(error)}
-    return {"heartbeat": timestamp(heartbeat) if heartbeat else None, "contents": found, "problem": None}
+    problem = "it has too many tables for a state to carry" if contents and found is None else None
+    return {"heartbeat": timestamp(heartbeat) if heartbeat else None, "contents": found, "problem": problem}

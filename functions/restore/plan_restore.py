@@ -1,26 +1,39 @@
 """Restore, step 1: what will be restored, from which backups, into what, and what will be cut over. Changes nothing."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from opskit.adapters.caches import Caches
 from opskit.adapters.copies import Copies, endpoint_of
+from opskit.adapters.database_state import DatabaseConfiguration, DatabaseState
 from opskit.adapters.databases import Databases
 from opskit.adapters.endpoints import Endpoints
 from opskit.adapters.manifests import Manifests
 from opskit.clock import timestamp
+from opskit.decisions.lineage import Succession, live_at, successions, under_one_name
 from opskit.decisions.live import live_cache, live_database
-from opskit.decisions.manifest import Kind
+from opskit.decisions.manifest import Kind, Manifest
 from opskit.decisions.restoration import restore_id, restore_tags
-from opskit.decisions.restore import wanted_of
-from opskit.decisions.restore_plan import Identity, Observed, plan_parts, without_the_deleted
+from opskit.decisions.restore import Wanted, wanted_of
+from opskit.decisions.restore_plan import Identity, Log, Observed, plan_parts, without_the_deleted
 from opskit.decisions.restore_request import complete_restore_request
-from opskit.decisions.restore_source import Sought, cache_source, database_source
+from opskit.decisions.restore_source import (
+    Sought,
+    Source,
+    cache_source,
+    database_source,
+    resource_id_of,
+    with_history,
+)
 from opskit.decisions.status import CACHE_SNAPSHOT, DATABASE_SNAPSHOT
 from opskit.decisions.swaps import digest_of
 from opskit.decisions.undo import Former, plan_undo
 from opskit.schema import validate
 from opskit.step import Run, step
+
+# How many of the last restores are looked through for what they have replaced.
+RECORDS = 100
 
 
 @step
@@ -85,25 +98,47 @@ def _restore(request: dict[str, Any], settings: dict[str, Any], run: Run) -> dic
 def _observe(request: dict[str, Any], run: Run) -> Observed:
     """What there is to restore from; of a component that is not asked for, nothing."""
     endpoints = Endpoints(run.settings.service, run.settings.environment)
-    manifests = tuple(Manifests(run.platform.backup_bucket, run.ledger).recent())
-    existing: dict[Kind, frozenset[str] | None] = {}
+    recorded = tuple(Manifests(run.platform.backup_bucket, run.ledger).recent())
+    history = successions(run.ledger.operations(run.workflow, RECORDS))
+    manifests, existing = recorded, dict[Kind, frozenset[str] | None]()
     database: Sought[Any] | None = None
     cache: Sought[Any] | None = None
-    window = None
+    log = None
     if Kind.DATABASE in request["components"]:
         databases, where = Databases(), endpoints.read("database").text
+        instances = databases.instances()
         good = DATABASE_SNAPSHOT.good
         existing[Kind.DATABASE] = frozenset(one.name for one in databases.snapshots() if one.status in good)
-        database = database_source(live_database(databases.instances(), where), where, manifests)
-        if database.source and database.source.resource_id:
-            window = databases.restore_window(database.source.resource_id)
+        database = with_history(database_source(live_database(instances, where), where, recorded), history)
+        if database.source:
+            log = _log(
+                wanted_of(request), database.source, {one.identifier: one for one in instances}, recorded, history
+            )
+            manifests = under_one_name(manifests, Kind.DATABASE, database.source.name, history)
     if Kind.CACHE in request["components"]:
         caches, where = Caches(), endpoints.read("cache").text
         existing[Kind.CACHE] = frozenset(one.name for one in caches.snapshots() if one.status in CACHE_SNAPSHOT.good)
-        cache = cache_source(live_cache(caches.groups(), where), where, manifests)
-    left = without_the_deleted(manifests, existing)
-    hashes = {manifest.key: manifest.sha256 for manifest in manifests}
-    return Observed(database, cache, window, left, run.clock.now(), hashes)
+        cache = with_history(cache_source(live_cache(caches.groups(), where), where, recorded), history)
+        if cache.source:
+            manifests = under_one_name(manifests, Kind.CACHE, cache.source.name, history)
+    hashes = {manifest.key: manifest.sha256 for manifest in recorded}
+    return Observed(database, cache, log, without_the_deleted(manifests, existing), run.clock.now(), hashes)
+
+
+def _log(
+    wanted: Wanted,
+    source: Source[DatabaseConfiguration],
+    instances: Mapping[str, DatabaseState],
+    manifests: Sequence[Manifest],
+    history: Sequence[Succession],
+) -> Log:
+    """The log of the database that was live at the moment which is wanted, with what can be restored from it."""
+    name, there, identity = source.name, source.there, source.resource_id
+    if wanted.moment is not None and (then := live_at(Kind.DATABASE, name, history, wanted.moment)) != name:
+        state = instances.get(then)
+        name, there = then, state is not None and state.status != "deleting"
+        identity = state.resource_id if state else resource_id_of(then, manifests)
+    return Log(name, there, identity, Databases().restore_window(identity) if identity else None)
 
 
 def _undo(request: dict[str, Any], run: Run) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from opskit.adapters.copies import read_authorities
 from opskit.adapters.database_contents import newest_heartbeat, read_contents, verify_read_write
-from opskit.adapters.keyspace import open_cache, read_cache_contents, verify_write
+from opskit.adapters.keyspace import open_cache, read_cache_contents, read_expiries, verify_write
 from opskit.adapters.manifests import Manifests
 from opskit.adapters.sql import connect
 from opskit.clock import moment_of, timestamp
@@ -130,7 +130,9 @@ def _cache(run: Run, part: dict[str, Any], host: str, port: int) -> list[Check]:
         user=None if user == "none" else user,
         group=part["copy"]["name"],
     ) as client:
-        contents = read_cache_contents(client)
+        # Those of the keys that were sampled at the source, not another sample.
+        sampled = recorded.get("before", {}).get("expiries", {})
+        contents = replace(read_cache_contents(client, sample=0), expiries=read_expiries(client, sampled))
         checks = list(check_restored_cache(contents, recorded, loaded_at=run.clock.now()))
         try:
             verify_write(client)
@@ -146,8 +148,11 @@ def _recorded(run: Run, part: dict[str, Any], kind: Kind) -> dict[str, Any]:
     if recorded is None:
         return {}
     found = Manifests(run.platform.backup_bucket, run.ledger).read(recorded["key"], sha256=recorded["sha256"])
-    component = found.component(kind, part["source"]["name"])
-    return dict(component.contents) if component else {}
+    # By name, for a cache's backup may be in several manifests; and by the names of those that it has replaced.
+    names = (part["source"]["name"], *part["source"]["formerly"])
+    known = [component for name in names if (component := found.component(kind, name))]
+    taken = [component for component in known if component.id == part["copy"].get("snapshot")]
+    return dict((taken or known)[0].contents) if known else {}
 
 
 def _swaps(plan: dict[str, Any], looks: dict[str, Any]) -> tuple[Swap, ...]:

@@ -113,11 +113,15 @@ def _plan(run: Run, request: dict[str, Any], settings: dict[str, Any], scope: Sc
     found = discover(request["components"], scope, past, documents=documents, manifests=manifests)
     policy = Policy.parse(settings["retention"], scope.environment)
     policy = replace(policy, cap=max(policy.cap, 2 * len(found.sources)))
-    retention = _retention(run, manifests, found, policy, past) if request["prune"] else RetentionPlan((), ())
     quota = Databases().snapshot_quota()
     wanted = [part for part in found.parts if part.kind is Kind.DATABASE and part.phase is Phase.WAITING]
     held = {one.name for one in found.holdings.held}
-    room = preflight(quota, sum(part.snapshot not in held for part in wanted), len(retention.delete))
+    needed = sum(part.snapshot not in held for part in wanted)
+    retention = RetentionPlan((), ())
+    # Where there is room, what is to be pruned is planned at the end, from what this run has taken.
+    if request["prune"] and (quota.free < 2 * needed or request["dry_run"]):
+        retention = _retention(run, manifests, found, policy, past)
+    room = preflight(quota, needed, len(retention.delete))
     warning = policy_fits(policy, len(wanted), quota, found.holdings.others)
     plan: dict[str, Any] = {
         "decision": "REFUSE" if room.decision is Preflight.REFUSE else "PROCEED",
@@ -136,7 +140,7 @@ def _plan(run: Run, request: dict[str, Any], settings: dict[str, Any], scope: Sc
     return plan | {
         "parts": documents.give("parts", [part.as_dict() for part in found.parts]),
         "fixed": documents.give("fixed", [component.as_dict() for component in found.fixed]),
-        "held": documents.give("held", found.holdings.as_dict()),
+        "held": found.handed_over or documents.give("held", found.holdings.as_dict()),
         "sources": documents.give("sources", sorted(found.sources)),
         "live": found.live,
         "capture": _to_capture(found),

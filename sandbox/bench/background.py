@@ -12,7 +12,7 @@ LAST_SECONDS = 30.0
 def repeatedly(work: Callable[[], None], every_seconds: float) -> Iterator[None]:
     """Call `work` until the block ends, with a pause after each call.
 
-    The first failure ends it, and is raised at the end of the block unless that failed by itself.
+    The first failure ends it, and is raised at the end of the block, be it that the block failed for want of it.
     """
     stop = threading.Event()
     failures: list[BaseException] = []
@@ -27,10 +27,19 @@ def repeatedly(work: Callable[[], None], every_seconds: float) -> Iterator[None]
 
     thread = threading.Thread(target=run, name="background", daemon=True)
     thread.start()
-    try:
-        yield
-    finally:
+
+    def end() -> None:
         stop.set()
         thread.join(LAST_SECONDS)
+
+    try:
+        yield
+    except Exception as error:
+        end()
+        if failures:
+            raise failures[0] from error
+        raise
+    finally:
+        end()
     if failures:
         raise failures[0]

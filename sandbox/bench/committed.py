@@ -25,11 +25,13 @@ class Row:
 class Loss:
     """What a copy of a moment lacks, or has too much.
 
-    `rows` were committed by the moment and are not in the copy; `seconds` lie between the newest of those that should
-    be there and the newest that is. `rows_too_new` were stamped after the moment and are there all the same. `behind`
-    is from the newest row in the copy to the moment: no more than the writer's pace, if nothing is lost.
+    Of the rows that were `wanted`, because they were committed by the moment, so many `rows` are not in the copy;
+    `seconds` lie between the newest of those that should be there and the newest that is. `rows_too_new` were stamped
+    after the moment and are there all the same. `behind` is from the newest row in the copy to the moment: no more than
+    the writer's pace, if nothing is lost.
     """
 
+    wanted: int
     rows: int
     seconds: float
     rows_too_new: int
@@ -50,6 +52,7 @@ def lost(written: Sequence[Row], found: Collection[int], moment: datetime) -> Lo
     # A copy with none of the rows has lost all there were.
     newest = newest or written[0].stamped_at
     return Loss(
+        wanted=len(wanted),
         rows=sum(row.number not in there for row in wanted),
         seconds=max(0.0, (wanted[-1].stamped_at - newest).total_seconds()),
         rows_too_new=sum(row.number in there for row in written if row.stamped_at > moment),

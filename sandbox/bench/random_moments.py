@@ -91,6 +91,7 @@ def _figures(found: list[Restored], lags: list[float], rows: int) -> dict[str, A
         "each": [
             {
                 "moment": one.moment.isoformat(timespec="milliseconds"),
+                "rows_committed_by_then": one.loss.wanted,
                 "rows_lost": one.loss.rows,
                 "rows_too_new": one.loss.rows_too_new,
                 "seconds_lost": round(one.loss.seconds, 6),

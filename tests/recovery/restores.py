@@ -8,7 +8,9 @@ import pytest
 
 from opskit.decisions.manifest import Manifest
 from opskit.ledger import Approval, OperationRecord
+from opskit.platform import endpoint_parameter
 from sandbox.operator import Execution, Operator
+from sandbox.provision import cache, keys, network
 from tests.recovery.backup_by_hand import take_backup
 
 ROWS = 50
@@ -20,6 +22,13 @@ def operator(everyone: Operator) -> Iterator[Operator]:
     settle(everyone)
     yield everyone
     settle(everyone)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(everyone: Operator) -> Iterator[None]:
+    """The tests of other files, which may come next in the same sandbox, find everything under its old name."""
+    yield
+    go_home(everyone)
 
 
 @pytest.fixture(scope="session")
@@ -144,7 +153,7 @@ def tags_of(operator: Operator, instance: str) -> dict[str, str]:
 
 
 def settle(operator: Operator) -> None:
-    """Stop what runs, take faults back, free the lock, and delete what is not live."""
+    """Stop what runs, take faults back, free the lock, and delete what restores have left that is not live."""
     for arn in operator.running("restore"):
         operator.clients["stepfunctions"].stop_execution(executionArn=arn, cause="the test is over")
     operator.calm_engines()
@@ -158,7 +167,7 @@ def _left(operator: Operator, live: dict[str, str]) -> set[str]:
     left = set()
     for one in rds.describe_db_instances()["DBInstances"]:
         name, status = one["DBInstanceIdentifier"], one["DBInstanceStatus"]
-        if name != live["database"]:
+        if name != live["database"] and _of_restores(operator, name):
             left.add(name)
             if status == "available" and one["DeletionProtection"]:
                 rds.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
@@ -166,11 +175,54 @@ def _left(operator: Operator, live: dict[str, str]) -> set[str]:
                 rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
     for one in elasticache.describe_replication_groups()["ReplicationGroups"]:
         name, status = one["ReplicationGroupId"], one["Status"]
-        if name != live["cache"]:
+        if name != live["cache"] and _of_restores(operator, name):
             left.add(name)
             if status not in ("deleting", "creating", "modifying"):
                 elasticache.delete_replication_group(ReplicationGroupId=name)
     return left
+
+
+def _of_restores(operator: Operator, name: str) -> bool:
+    """A copy of a restore, or what one has replaced."""
+    return name == operator.config.name or name.startswith(f"{operator.config.name}-r2")
+
+
+def go_home(operator: Operator) -> None:
+    """The live database and cache under the names that they were provisioned with, and none of the tests' data."""
+    settle(operator)
+    live, name, rds = live_names(operator), operator.config.name, operator.clients["rds"]
+    operator.sql("DROP TABLE IF EXISTS restored")
+    if live["database"] != name:
+        rds.modify_db_instance(
+            DBInstanceIdentifier=live["database"],
+            NewDBInstanceIdentifier=name,
+            DeletionProtection=True,
+            ApplyImmediately=True,
+        )
+        found = operator.until(lambda: _available(operator, name), bool, "the database to be renamed", seconds=60)
+        own = [key for key in tags_of(operator, name) if key.startswith("ops:")]
+        if own:
+            rds.remove_tags_from_resource(ResourceName=found["DBInstanceArn"], TagKeys=own)
+        move(operator, "database", f"{found['Endpoint']['Address']}:{found['Endpoint']['Port']}")
+    if live["cache"] != name:
+        clients = operator.clients
+        made = cache.provision(clients, network.provision(clients), kms_key=keys.provision(clients).cache)
+        move(operator, "cache", f"{made.host}:{made.port}")
+        settle(operator)
+
+
+def move(operator: Operator, kind: str, endpoint: str) -> None:
+    """Change an endpoint by hand, past the workflow."""
+    name = endpoint_parameter(operator.config.service, operator.config.environment, kind)
+    operator.clients["ssm"].put_parameter(Name=name, Value=endpoint, Type="String", Overwrite=True)
+
+
+def _available(operator: Operator, name: str) -> dict[str, Any] | None:
+    try:
+        found = operator.database(name)
+    except LookupError:
+        return None
+    return found if found["DBInstanceStatus"] == "available" else None
 
 
 def _endpoint(group: dict[str, Any]) -> str:

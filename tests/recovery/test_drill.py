@@ -1,8 +1,13 @@
 """A drill that passes: what it shows, what it leaves, and what it never touches."""
 
+import itertools
+import threading
+
 from opskit.decisions.manifest import Kind, Manifest
 from sandbox.operator import Operator
-from tests.recovery.drills import ROWS, backup, drill, evidence_of, left_behind, operator, record_of, taken
+from tests.recovery.drills import ROWS, backup, drill, evidence_of, fill, left_behind, operator, record_of, taken
+from tests.recovery.snapshots import HOURS, take
+from tests.recovery.snapshots import record_of as record_of_run
 
 __all__ = ["backup", "operator", "taken"]
 
@@ -129,3 +134,47 @@ def test_one_drill_at_a_time(operator: Operator, backup: Manifest) -> None:
     assert first.rpartition(":")[2] in str(second.cause)
     assert record_of(operator, second.name).outcome == "FAIL"
     assert operator.wait(first).output["outcome"] == "PASS"
+
+
+def test_a_drill_of_what_the_hourly_run_has_backed_up(operator: Operator) -> None:
+    fill(operator)
+    run = take(operator, HOURS.take())
+    assert run.output.get("outcome") == "COMPLETE", run
+    done = drill(operator)
+    assert (done.status, done.output.get("outcome")) == ("SUCCEEDED", "PASS"), done
+    evidence = evidence_of(operator, done.name)
+    assert evidence["plan"]["manifest"]["key"] == record_of_run(operator, run).facts["manifest"]["key"]
+    checks = [check for one in evidence["results"] for check in one["checks"]]
+    assert {check["outcome"] for check in checks} == {"PASS"}
+    for kind in Kind:
+        assert any(kind.value in check["name"] for check in checks) or kind is Kind.DATABASE
+
+
+def test_a_cache_that_is_in_use_while_it_is_backed_up(operator: Operator) -> None:
+    """Keys come, go and are written anew all the time: what moved is not compared, and the rest must be there."""
+    fill(operator)
+    over = threading.Event()
+
+    def use() -> None:
+        with operator.cache() as client:
+            for number in itertools.count():
+                if over.is_set():
+                    return
+                client.set(f"key-{number % 150}", "anew", ex=3600)
+                client.set(f"new-{number}", "value", ex=1800)
+                client.delete(f"key-{150 + number % 50}")
+                over.wait(0.01)
+
+    user = threading.Thread(target=use)
+    user.start()
+    try:
+        run = take(operator, HOURS.take())
+        assert run.output.get("outcome") == "COMPLETE", run
+    finally:
+        over.set()
+        user.join()
+    done = drill(operator, components=["cache"])
+    assert (done.status, done.output.get("outcome")) == ("SUCCEEDED", "PASS"), done
+    cache = next(one for one in evidence_of(operator, done.name)["results"] if one["component"] == "cache")
+    (sampled,) = [check for check in cache["checks"] if check["name"] == "sampled keys"]
+    assert sampled["reason"].startswith("all ")

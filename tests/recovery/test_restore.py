@@ -6,6 +6,7 @@ from tests.recovery.restores import (
     ROWS,
     backup,
     closed,
+    home,
     live_names,
     log_reaches,
     names,
@@ -18,7 +19,7 @@ from tests.recovery.restores import (
     tags_of,
 )
 
-__all__ = ["backup", "operator", "sets"]
+__all__ = ["backup", "home", "operator", "sets"]
 
 
 def copies_of(output):

@@ -7,7 +7,9 @@ from tests.recovery.restores import (
     asked,
     backup,
     closed,
+    home,
     live_names,
+    move,
     names,
     operator,
     replace,
@@ -17,7 +19,7 @@ from tests.recovery.restores import (
     succeeded,
 )
 
-__all__ = ["backup", "operator", "sets"]
+__all__ = ["backup", "home", "operator", "sets"]
 
 # Terminal statuses in which a restore can end; the others are of an instance that was stopped or deleted by someone.
 ENDS = sorted(set(DATABASE.terminal) - {"stopped", "stopping", "deleting", "deleted"})
@@ -117,9 +119,8 @@ def test_a_service_that_does_not_work_with_it_is_sent_back(operator, backup):
 def test_an_endpoint_that_somebody_moved_meanwhile_is_left_alone(operator, backup):
     arn = operator.start(workflow="restore", mode="replace", components=["cache"])
     question = asked(operator, arn)
-    before, ssm = operator.endpoint("cache"), operator.clients["ssm"]
-    name = f"/{operator.config.service}/{operator.config.environment}/endpoints/cache"
-    ssm.put_parameter(Name=name, Value="127.0.0.1:1", Type="String", Overwrite=True)
+    before = operator.endpoint("cache")
+    move(operator, "cache", "127.0.0.1:1")
     try:
         operator.approve(question)
         done = operator.wait(arn)
@@ -128,7 +129,7 @@ def test_an_endpoint_that_somebody_moved_meanwhile_is_left_alone(operator, backu
         assert operator.endpoint("cache") == "127.0.0.1:1"
         closed(operator, done, "FAILED")
     finally:
-        ssm.put_parameter(Name=name, Value=before, Type="String", Overwrite=True)
+        move(operator, "cache", before)
 
 
 def test_a_release_under_way_refuses_a_restore_that_would_replace_and_lets_an_isolated_one_be(operator, backup):

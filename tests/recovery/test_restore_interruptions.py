@@ -5,6 +5,7 @@ import pytest
 from tests.recovery.restores import (
     asked,
     backup,
+    home,
     live_names,
     names,
     operator,
@@ -14,7 +15,7 @@ from tests.recovery.restores import (
     succeeded,
 )
 
-__all__ = ["backup", "operator", "sets"]
+__all__ = ["backup", "home", "operator", "sets"]
 
 
 def stop(operator, arn):
@@ -40,7 +41,7 @@ def repaired(operator, arn, seconds=30):
 @pytest.mark.parametrize("mode", ["isolated", "replace"])
 def test_one_stopped_while_it_restores_moves_nothing_and_names_its_copies(operator, backup, mode):
     before = operator.endpoints
-    operator.engine_fault("rds", operation="RestoreDBInstanceToPointInTime", seconds=15)
+    operator.engine_fault("rds", operation="RestoreDBInstanceToPointInTime", seconds=6)
     arn = operator.start(workflow="restore", mode=mode)
     operator.wait_for_state(arn, "CheckCopies")
     stop(operator, arn)
@@ -81,7 +82,7 @@ def test_a_restore_whose_end_nobody_heard_of_is_found_on_schedule(operator, back
     try:
         replacing = operator.start(workflow="restore", mode="replace", components=["cache"])
         asked(operator, replacing)
-        operator.engine_fault("elasticache", operation="CreateReplicationGroup", seconds=15)
+        operator.engine_fault("elasticache", operation="CreateReplicationGroup", seconds=6)
         beside = operator.start(workflow="restore", components=["cache"])
         operator.wait_for_state(beside, "CheckCopies")
         for arn in (replacing, beside):

@@ -11,6 +11,7 @@ from tests.recovery.restores import (
     asked,
     backup,
     closed,
+    home,
     live_names,
     log_reaches,
     names,
@@ -24,7 +25,7 @@ from tests.recovery.restores import (
     tags_of,
 )
 
-__all__ = ["backup", "operator", "sets"]
+__all__ = ["backup", "home", "operator", "sets"]
 
 # The service's own cache answers for a moment after the database has changed places.
 CACHE_SECONDS = 6.0
@@ -191,3 +192,24 @@ def test_no_way_back_to_what_is_gone(operator, backup):
     refused = restore(operator, undo=done.name)
     assert refused.error == "RestoreRefused"
     assert f"{old}, which {done.name} replaced, is gone" in refused.cause
+
+
+def test_a_second_restore_reaches_back_beyond_the_first(operator, backup):
+    """The first moment was not early enough: what was live then, and its backups, still count."""
+    log_reaches(operator, now(operator))
+    good = now(operator)
+    operator.sql("DELETE FROM restored WHERE id <= 10")
+    log_reaches(operator, now(operator))
+    late = now(operator)
+    operator.sql("DELETE FROM restored")
+    log_reaches(operator, now(operator))
+    first = live_names(operator)
+    succeeded(operator, replace(operator, moment=late), "REPLACED")
+    assert rows(operator) == ROWS - 10
+    output = succeeded(operator, replace(operator, moment=good), "REPLACED")
+    assert rows(operator) == ROWS
+    assert output["endpoints"] == operator.endpoints
+    assert first["database"] not in live_names(operator).values()
+    beside = succeeded(operator, restore(operator, snapshot=backup.components[0].id), "ISOLATED")
+    assert rows(operator, beside["restored"][0]["name"]) == ROWS
+    assert {check["outcome"] for check in beside["checks"]} == {"PASS"}

@@ -1,8 +1,10 @@
 """The hourly run on a real PostgreSQL and a real Redis: what it takes, once, and what it leaves."""
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -74,8 +76,8 @@ def test_the_hourly_run_backs_up_all_five_components(operator: Operator) -> None
     assert data.counts["tables"] > 0
 
 
-def test_the_run_is_on_record_with_its_evidence_and_frees_its_lock(operator: Operator) -> None:
-    hour = HOURS.take()
+def test_the_run_is_on_record_with_its_evidence_and_its_metric_and_frees_its_lock(operator: Operator) -> None:
+    hour, began = HOURS.take(), datetime.now(UTC)
     done = take(operator, hour)
     record = record_of(operator, done)
     assert (record.outcome, record.facts["hour"]) == ("COMPLETE", timestamp(hour))
@@ -83,6 +85,7 @@ def test_the_run_is_on_record_with_its_evidence_and_frees_its_lock(operator: Ope
     assert evidence["body"]["facts"]["manifest"] == record.facts["manifest"]
     assert evidence["body"]["outcome"] == "COMPLETE"
     assert operator.ledger.holder("snapshot") is None
+    assert complete_since(operator, began) == [1.0]
 
 
 def test_the_cache_is_backed_up_every_second_hour_and_counts_in_between(operator: Operator) -> None:
@@ -197,11 +200,21 @@ def test_what_cannot_be_meant_is_refused(operator: Operator, given: dict[str, ob
     assert operator.ledger.holder("snapshot") is None
 
 
-def test_a_corrupt_dump_of_the_queue_makes_the_run_incomplete(operator: Operator) -> None:
+@pytest.fixture
+def queue(operator: Operator) -> Iterator[str]:
+    """The key of the service's dump, which it makes anew every five minutes; there again at the end."""
     key = "application-data/incoming/queue.db"
+    left = 300 - time.time() % 300
+    if left < 12:
+        time.sleep(left + 6)
     whole = operator.read(key)
-    _wait_out_the_dump()
-    operator.write(key, whole[:4096] + b"\xff" * (len(whole) - 4096))
+    yield key
+    operator.write(key, whole, sha256=hashlib.sha256(whole).hexdigest())
+
+
+def test_a_corrupt_dump_of_the_queue_makes_the_run_incomplete(operator: Operator, queue: str) -> None:
+    whole = operator.read(queue)
+    operator.write(queue, whole[:4096] + b"\xff" * (len(whole) - 4096))
     with told(operator, "SNAPSHOT_INCOMPLETE") as messages:
         done = take(operator, HOURS.take())
         assert (done.status, done.error) == ("FAILED", "SnapshotIncomplete")
@@ -213,9 +226,12 @@ def test_a_corrupt_dump_of_the_queue_makes_the_run_incomplete(operator: Operator
     assert not data.id
     verified = {one.kind for one in manifest.components if one.status is Status.VERIFIED}
     assert verified == set(Kind) - {Kind.DATA}
-    operator.remove(key)
-    missing = take(operator, HOURS.take(), components=["application_data"])
-    assert "no dump" in str(part(manifest_of(operator, missing), Kind.DATA).reason)
+
+
+def test_without_a_dump_of_the_queue_there_is_no_backup_of_it(operator: Operator, queue: str) -> None:
+    operator.remove(queue)
+    done = take(operator, HOURS.take(), components=["application_data"])
+    assert "no dump" in str(part(manifest_of(operator, done), Kind.DATA).reason)
 
 
 def test_a_state_that_is_none_is_not_verified(operator: Operator) -> None:
@@ -242,8 +258,24 @@ def test_contents_that_cannot_be_read_leave_the_database_unverified_and_the_back
     assert database_snapshots(operator)[str(database.id)]["Status"] == "available"
 
 
-def _wait_out_the_dump() -> None:
-    """Let the service's own dump, which comes every five minutes, go by if it is due."""
-    left = 300 - time.time() % 300
-    if left < 12:
-        time.sleep(left + 6)
+def complete_since(operator: Operator, began: datetime) -> list[float]:
+    """What the metric that the alarm watches says, highest of each second."""
+    dimensions = {
+        "environment": operator.config.environment,
+        "workflow": "snapshot",
+        "service": operator.config.service,
+    }
+
+    def read() -> list[float]:
+        found = operator.clients["cloudwatch"].get_metric_statistics(
+            Namespace="DetectionOps",
+            MetricName="SnapshotComplete",
+            Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+            StartTime=began,
+            EndTime=datetime.now(UTC) + timedelta(minutes=1),
+            Period=3600,
+            Statistics=["Maximum"],
+        )
+        return [point["Maximum"] for point in found["Datapoints"]]
+
+    return operator.until(read, bool, "the metric", seconds=20)

@@ -4,7 +4,7 @@ One listing of each kind, whatever the size of the fleet.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,7 @@ class Found:
         live: what the service uses, by `database` and `cache`: `identifier`, `host`, `port`, `tls`; None if unknown.
         sources: every DB instance there is.
         holdings: the DB snapshots there are.
+        handed_over: where these are handed over already, if they are as the last run left them.
         remains: names of snapshots that failed in an earlier run of the hour, by `database` and `cache`.
     """
 
@@ -47,6 +48,7 @@ class Found:
     live: dict[str, Live | None]
     sources: frozenset[str]
     holdings: Holdings
+    handed_over: Mapping[str, Any] | None
     remains: dict[str, tuple[str, ...]]
 
 
@@ -81,6 +83,7 @@ def discover(
         live=live,
         sources=frozenset(state.identifier for state in instances),
         holdings=holdings,
+        handed_over=past.holdings if listed is None else None,
         remains=_remains(databases, listed, cache_snapshots, [*parts, *cache_parts], scope) if past.tried else {},
     )
 

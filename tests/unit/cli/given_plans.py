@@ -8,7 +8,7 @@ from opskit.adapters.database_state import DatabaseState, RestoreWindow
 from opskit.decisions.manifest import Kind
 from opskit.decisions.rehearsal import Place, Seen, plan_rehearsal
 from opskit.decisions.restore import Wanted
-from opskit.decisions.restore_plan import Identity, Observed, plan_parts
+from opskit.decisions.restore_plan import Identity, Log, Observed, plan_parts
 from opskit.decisions.restore_source import Sought, Source
 from opskit.decisions.retention import Decided
 from opskit.decisions.snapshot import Quota
@@ -58,7 +58,7 @@ def restore_plan() -> dict[str, Any]:
     observed = Observed(
         Sought(Source("db", "db.example:5432", DATABASE, resource_id="db-1"), ""),
         Sought(Source("cache", "cache.example:6379", CACHE), ""),
-        RestoreWindow(HOUR - timedelta(days=7), NOW),
+        Log("db", True, "db-1", RestoreWindow(HOUR - timedelta(days=7), NOW)),
         [whole],
         NOW,
         {whole.key: whole.sha256},

@@ -1,12 +1,19 @@
 """What is in a drill's copies, against the manifest and the source at the cut."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from opskit.clock import timestamp
 from opskit.decisions.contents import CacheContents, DatabaseContents
-from opskit.decisions.drill_checks import check_restored_cache, check_restored_database, judge_lost_data
+from opskit.decisions.drill_checks import (
+    MOST_CARRIED_BYTES,
+    carried,
+    check_restored_cache,
+    check_restored_database,
+    judge_lost_data,
+)
 from opskit.decisions.manifest import Component, Kind
 from opskit.decisions.recovery import judge_checks
 from opskit.verdict import Outcome
@@ -86,6 +93,19 @@ def test_lost_data_is_between_the_heartbeats() -> None:
     assert judge_lost_data(source, CONTENTS, target_seconds=120).outcome is Outcome.FAIL
     assert judge_lost_data(cut(None, "no"), CONTENTS, target_seconds=300).outcome is Outcome.INCONCLUSIVE
     assert judge_lost_data(source, contents(heartbeat=None), target_seconds=300).outcome is Outcome.FAIL
+
+
+def test_what_a_state_carries_of_a_schema_of_any_size() -> None:
+    def schema(tables: int) -> DatabaseContents:
+        names = [f"public.table_number_{n}" for n in range(tables)]
+        return contents(rows=dict.fromkeys(names, 10**6), checksums=dict.fromkeys(names, "ab" * 32))
+
+    assert carried(schema(100)) == schema(100).as_dict()
+    many = carried(schema(2000))
+    assert many is not None
+    assert (len(many["rows"]), many["checksums"]) == (2000, {})
+    assert len(json.dumps(many)) < MOST_CARRIED_BYTES
+    assert carried(schema(20_000)) is None
 
 
 LOADED = HOUR + timedelta(minutes=30)  # before the first of them expires

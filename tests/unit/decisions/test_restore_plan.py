@@ -6,7 +6,7 @@ import pytest
 from opskit.adapters.database_state import RestoreWindow
 from opskit.decisions.manifest import Kind
 from opskit.decisions.restore import Wanted
-from opskit.decisions.restore_plan import Identity, Observed, plan_parts, without_the_deleted
+from opskit.decisions.restore_plan import Identity, Log, Observed, plan_parts, without_the_deleted
 from opskit.decisions.restore_source import Sought, Source
 from tests.unit.decisions.backups import CACHE, DATABASE, HOUR, manifest
 
@@ -22,11 +22,11 @@ REQUEST = {"mode": "isolated", "placement": {}}
 LATEST = Wanted()
 
 
-def plan(wanted=LATEST, *, request=REQUEST, database=DB, cache=REDIS, window=WINDOW, manifests=None):
+def plan(wanted=LATEST, *, request=REQUEST, database=DB, cache=REDIS, window=WINDOW, manifests=None, log=None):
     observed = Observed(
         Sought(database, "here") if database else None,
         Sought(cache, "here") if cache else None,
-        window,
+        Log("db", there=not database or database.there, resource_id="db-1", window=window) if log is None else log,
         [manifest()] if manifests is None else manifests,
         NOW,
         {},
@@ -61,6 +61,15 @@ def test_the_set_of_a_snapshot_also_where_only_the_cache_is_wanted():
 def test_a_database_that_is_gone_is_found_by_its_resource_id():
     copy = plan(database=replace(DB, there=False), cache=None).parts[Kind.DATABASE].copy
     assert (copy.source, copy.resource_id) == (None, "db-1")
+
+
+def test_a_moment_before_a_cut_over_comes_from_the_log_of_what_was_live_then():
+    before = Log("old-db", there=True, resource_id="db-0", window=WINDOW)
+    part = plan(Wanted(moment=HOUR + timedelta(minutes=10)), cache=None, log=before).parts[Kind.DATABASE]
+    assert (part.copy.source, part.source.name) == ("old-db", "db")
+    assert "of old-db, which was live then" in part.reason
+    gone = plan(Wanted(moment=HOUR + timedelta(minutes=10)), cache=None, log=replace(before, there=False))
+    assert gone.parts[Kind.DATABASE].copy.resource_id == "db-0"
 
 
 def test_an_isolated_copy_can_be_deleted_again_and_one_for_production_has_backups_from_the_start():

@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opskit.decisions.retention import Circumstances, Held, Policy, State, plan_retention, policy_fits
+from opskit.decisions.retention import (
+    CACHE_POLICY,
+    Circumstances,
+    Held,
+    Policy,
+    State,
+    plan_retention,
+    policy_fits,
+)
 from opskit.decisions.snapshot import Preflight, Quota, preflight
+from opskit.errors import InvalidInputError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -313,3 +322,15 @@ def test_a_quota_that_is_too_small_costs_new_snapshots_and_never_a_good_one() ->
         assert promise.hours <= {one.hour for one in there.values()}
     assert refused > 300
     assert promise.hours <= {one.hour for one in there.values()}
+
+
+def test_a_policy_is_the_environments_with_what_the_stack_changes() -> None:
+    assert Policy.parse("default", "prod") == Policy.parse("", "prod") == Policy.of("prod")
+    assert Policy.parse(" hourly=3, daily=1 ", "staging") == Policy.of("staging", hourly=3, daily=1)
+    for text in ("hourly", "hourly=", "hourly=-1", "yearly=1", "hourly=1;daily=2", "cap=1"):
+        with pytest.raises(InvalidInputError, match="is not `default`"):
+            Policy.parse(text, "dev")
+
+
+def test_less_is_kept_of_a_cache_than_of_any_database() -> None:
+    assert all(CACHE_POLICY.most < Policy.of(name).most for name in ("dev", "staging", "prod"))

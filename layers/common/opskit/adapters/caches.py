@@ -39,16 +39,16 @@ class Caches:
         return tuple(sorted(found, key=lambda state: state.identifier))
 
     def group(self, identifier: str) -> CacheState | None:
-        """The replication group `identifier` with its tags, or None."""
+        """The replication group `identifier` with its tags, or None, also if it goes while it is asked for."""
         try:
             with named(f"describe {identifier}"):
                 found = self._client.describe_replication_groups(ReplicationGroupId=identifier)["ReplicationGroups"]
+            if not found:
+                return None
+            clusters = self._listed("describe_cache_clusters", "CacheClusters", PAGE, ShowCacheNodeInfo=True)
+            return CacheState.of(found[0], clusters, self._tags_of(found[0]["ARN"]))
         except NotFoundError:
             return None
-        if not found:
-            return None
-        clusters = self._listed("describe_cache_clusters", "CacheClusters", PAGE, ShowCacheNodeInfo=True)
-        return CacheState.of(found[0], clusters, self._tags_of(found[0]["ARN"]))
 
     def snapshots(self) -> tuple[CacheSnapshot, ...]:
         """Every manual snapshot of the account and region with its tags, by name.

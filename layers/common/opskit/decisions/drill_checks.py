@@ -1,6 +1,8 @@
 """What is in a drill's copies, compared with the manifest and with the source at the cut."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +24,22 @@ from opskit.verdict import Outcome, Verdict
 # The name under which a drill's tolerances are about the keys of the cache, and not about a table.
 CACHE_KEYS = "cache"
 
+# A state's data may have 256 KB: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+MOST_CARRIED_BYTES = 150_000
+
 _NONE: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+
+
+def carried(contents: DatabaseContents) -> dict[str, Any] | None:
+    """`contents` (JSON-ready) as a state can carry them: without checksums if need be; None if that is too much, too.
+
+    Without the source's checksums it is not known which tables stood still, so none is compared by its rows.
+    """
+    for smaller in (contents, replace(contents, checksums={})):
+        plain = smaller.as_dict()
+        if len(json.dumps(plain)) <= MOST_CARRIED_BYTES:
+            return plain
+    return None
 
 
 def check_restored_database(

@@ -21,7 +21,8 @@ LISTED_EVERY = timedelta(hours=24)
 # Five calls: then it is not worth remembering.
 FEW = 500
 
-_HOUR = "%Y%m%d%H"
+# Rows hold the hour as whole hours of the epoch: there are tens of thousands of them.
+_HOUR_SECONDS = 3600
 _IN_USE = frozenset({"creating", "copying", "restoring", "backing-up"})
 
 
@@ -35,14 +36,16 @@ class Holdings:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, one short row for each snapshot."""
-        rows = [[one.name, one.resource, f"{one.hour:{_HOUR}}", one.state.value] for one in self.held]
+        rows = [
+            [one.name, one.resource, int(one.hour.timestamp()) // _HOUR_SECONDS, one.state.value] for one in self.held
+        ]
         return {"listed_at": timestamp(self.listed_at), "others": self.others, "held": rows}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `as_dict`."""
         held = tuple(
-            Held(name, resource, datetime.strptime(hour, _HOUR).replace(tzinfo=UTC), State(state))
+            Held(name, resource, datetime.fromtimestamp(hour * _HOUR_SECONDS, UTC), State(state))
             for name, resource, hour, state in data["held"]
         )
         return cls(moment_of(data["listed_at"]), held, int(data["others"]))

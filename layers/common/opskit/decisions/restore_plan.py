@@ -28,15 +28,27 @@ _PLACED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
-    """What was found: the sources (None: not asked for), the database's log, the manifests, newest first.
+class Log:
+    """The log of a database: its name, whether that is still there, its DbiResourceId, and its window if it has one."""
 
-    `manifests` are without what has been deleted since (`without_the_deleted`), `hashes` their SHA-256 as recorded.
+    name: str
+    there: bool
+    resource_id: str | None
+    window: RestoreWindow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was found: the sources (None: not asked for), a database's log, the manifests, newest first.
+
+    `log` is that of the database which was live at the moment that is asked for; it may have been replaced since.
+    `manifests` are without what has been deleted since (`without_the_deleted`), under the sources' names
+    (`lineage.under_one_name`); `hashes` are their SHA-256 as recorded.
     """
 
     database: Sought[DatabaseConfiguration] | None
     cache: Sought[CacheConfiguration] | None
-    window: RestoreWindow | None
+    log: Log | None
     manifests: Sequence[Manifest]
     now: datetime
     hashes: Mapping[str, str]
@@ -96,8 +108,9 @@ def plan_parts(request: Mapping[str, Any], wanted: Wanted, observed: Observed, i
         if source is None:
             refusals.append(observed.database.reason)
         else:
+            window = observed.log.window if observed.log else None
             point = choose_database_point(
-                wanted, source.name, observed.window, observed.manifests, now=observed.now, allow_incomplete=allow
+                wanted, source.name, window, observed.manifests, now=observed.now, allow_incomplete=allow
             )
             _add(parts, refusals, lambda: _database(request, source, point, observed, identity))
     if observed.cache is not None:
@@ -177,13 +190,14 @@ def _database(
         else replace(configuration, deletion_protection=False)
     )
     origin: dict[str, Any] = {"snapshot": point.snapshot}
-    if point.snapshot is None:
-        by_id = {"resource_id": source.resource_id}
-        origin = {"moment": point.moment} | ({"source": source.name} if source.there else by_id)
+    reason, log = point.reason, observed.log
+    if point.snapshot is None and log is not None:
+        origin = {"moment": point.moment} | ({"source": log.name} if log.there else {"resource_id": log.resource_id})
+        reason += f", of {log.name}, which was live then" if log.name != source.name else ""
     copy = DatabaseCopy(_name(identity, DATABASE_NAME), configuration, identity.tags, **origin)
     database_arguments(configuration, identity.tags, to_moment=point.snapshot is None)
     before = _newest_of(Kind.DATABASE, source.name, observed.manifests, point.at)
-    return Part(source, copy, point.reason, point.at, point.manifest or before, exact=point.manifest is not None)
+    return Part(source, copy, reason, point.at, point.manifest or before, exact=point.manifest is not None)
 
 
 def _cache(

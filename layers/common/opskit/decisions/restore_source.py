@@ -1,12 +1,13 @@
 """What is restored: the database or cache that is live, or the last that was known of one that is gone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Self, TypeVar
 
 from opskit.adapters.cache_state import CacheConfiguration, CacheState
 from opskit.adapters.database_state import DatabaseConfiguration, DatabaseState
 from opskit.decisions.drill import PREFIX
+from opskit.decisions.lineage import Succession, former_names
 from opskit.decisions.manifest import Component, Kind, Manifest
 
 Configuration = TypeVar("Configuration", DatabaseConfiguration, CacheConfiguration)
@@ -27,6 +28,7 @@ class Source(Generic[Configuration]):
         tags: its tags, without AWS's own.
         resource_id: DbiResourceId, by which the log of a deleted database is found; None for a cache.
         there: whether it still exists.
+        formerly: the names of those that the service used before it.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Source(Generic[Configuration]):
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
     resource_id: str | None = None
     there: bool = True
+    formerly: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -45,6 +48,7 @@ class Source(Generic[Configuration]):
             "tags": dict(self.tags),
             "resource_id": self.resource_id,
             "there": self.there,
+            "formerly": list(self.formerly),
         }
 
     @classmethod
@@ -151,3 +155,21 @@ def _own(tags: Mapping[str, str]) -> dict[str, str]:
 def configuration_of(kind: Kind, data: Mapping[str, Any]) -> DatabaseConfiguration | CacheConfiguration:
     """A configuration of the kind from its dict."""
     return DatabaseConfiguration.from_dict(data) if kind is Kind.DATABASE else CacheConfiguration.from_dict(data)
+
+
+def with_history(sought: Sought[Configuration], history: Sequence[Succession]) -> Sought[Configuration]:
+    """The source with the names that its predecessors had."""
+    if sought.source is None:
+        return sought
+    kind = Kind.DATABASE if isinstance(sought.source.configuration, DatabaseConfiguration) else Kind.CACHE
+    formerly = former_names(kind, sought.source.name, history)
+    return replace(sought, source=replace(sought.source, formerly=formerly))
+
+
+def resource_id_of(database: str, manifests: Iterable[Manifest]) -> str | None:
+    """The DbiResourceId of a database that is gone, as the newest manifest that knew it says."""
+    for manifest in manifests:
+        part = manifest.component(Kind.DATABASE, database)
+        if part and part.contents.get("resource_id"):
+            return str(part.contents["resource_id"])
+    return None

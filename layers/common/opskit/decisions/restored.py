@@ -50,7 +50,7 @@ def check_restored_database(
 def check_restored_cache(
     restored: CacheContents, recorded: Mapping[str, Any], *, loaded_at: datetime
 ) -> tuple[Check, ...]:
-    """The checks of a restored cache; `recorded`: a manifest component's `contents` (`before`: CacheContents).
+    """The checks of a restored cache; `recorded`: a manifest component's `contents` (`before`, `after`: CacheContents).
 
     A cache in use changes while it is backed up, and what it lacks is computed again: only one that has lost more than
     half of its keys fails, all else is told.
@@ -58,7 +58,8 @@ def check_restored_cache(
     if "before" not in recorded:
         return (Check("keys", Outcome.INCONCLUSIVE, "no backup on record says what was in the cache"),)
     contents = CacheContents.from_dict(recorded["before"])
-    checks = check_cache(contents, restored, loaded_at=loaded_at, tolerance=_HALF)
+    after = CacheContents.from_dict(recorded["after"]) if "after" in recorded else None
+    checks = check_cache(contents, restored, loaded_at=loaded_at, after=after, tolerance=_HALF)
     return tuple(
         replace(check, outcome=Outcome.INCONCLUSIVE)
         if check.outcome is Outcome.FAIL and check.name != "keys"

@@ -4,7 +4,7 @@ A part is carried from look to look. What happens to one never concerns another.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -72,9 +72,16 @@ class Part:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; what is as by default is left out, for a fleet has a thousand of them."""
-        plain = asdict(self) | {"taken_at": timestamp(self.taken_at) if self.taken_at else None}
-        fields = type(self).__dataclass_fields__
-        return {name: value for name, value in plain.items() if value != fields[name].default}
+        found = {
+            name: value
+            for name, field in type(self).__dataclass_fields__.items()
+            if (value := getattr(self, name)) != field.default
+        }
+        if self.taken_at:
+            found["taken_at"] = timestamp(self.taken_at)
+        if self.exports:
+            found["exports"] = list(self.exports)
+        return found
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

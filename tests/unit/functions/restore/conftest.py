@@ -106,6 +106,7 @@ def plan() -> dict[str, Any]:
             "tags": {"backup": "true"},
             "resource_id": None,
             "there": True,
+            "formerly": [],
         }
         return {"source": source, "copy": copy.as_dict(), "at": None, "manifest": None, "exact": True, "reason": "x"}
 

@@ -1,6 +1,7 @@
 """The first step: what there is is read, what will be is said, and nothing is changed."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -112,3 +113,30 @@ def test_an_undo_swaps_back_what_a_former_restore_swapped(there, run):
 def test_snapshots_are_what_rds_lists():
     described = {"DBSnapshotIdentifier": "a", "DBSnapshotArn": "b", "DBInstanceIdentifier": "c", "Status": "available"}
     assert DatabaseSnapshot.of(described).status == Named("a").status
+
+
+def test_a_moment_before_the_last_cut_over_is_in_the_log_of_what_was_live_then(there, run, monkeypatch):
+    cut = START - timedelta(minutes=5)
+    former = OperationRecord("restore", "arn", "restore-1", cut)
+    run.ledger.open_operation(former)
+    run.ledger.note(former.key, "cut over", {"at": cut.isoformat()})
+    run.ledger.close_operation(former.key, "REPLACED", "well", facts={"swapped": [DB.as_dict()]})
+    there.move("database", "db-new:5432")
+    asked = []
+
+    def window(_, identity):
+        asked.append(identity)
+        return RestoreWindow(HOUR, START)
+
+    monkeypatch.setattr(Databases, "restore_window", window)
+    moment = (cut - timedelta(minutes=1)).isoformat()
+    part = plan(run, components=["database"], moment=moment)["plan"]["parts"]["database"]
+    assert (part["source"]["name"], part["copy"]["source"]) == ("db-new", "db")
+    assert part["source"]["formerly"] == ["db"]
+    del there.there[Kind.DATABASE, "db"]
+    monkeypatch.setattr(plan_restore, "resource_id_of", lambda name, _: f"id-{name}")
+    part = plan(run, components=["database"], moment=moment)["plan"]["parts"]["database"]
+    assert (part["copy"]["source"], part["copy"]["resource_id"]) == (None, "id-db")
+    assert asked == ["id-db", "id-db"]
+    later = (cut + timedelta(minutes=1)).isoformat()
+    assert plan(run, components=["database"], moment=later)["plan"]["parts"]["database"]["copy"]["source"] == "db-new"

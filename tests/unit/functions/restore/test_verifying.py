@@ -9,6 +9,7 @@ import pytest
 from functions.restore import verify_restore
 from opskit.adapters.manifests import Manifests
 from opskit.clock import timestamp
+from opskit.decisions.contents import CacheContents
 from opskit.decisions.manifest import Kind
 from opskit.errors import DatabaseError, UnavailableError
 from tests.unit.decisions.backups import CACHE_CONTENTS, CONTENTS, HOUR, component, manifest
@@ -61,7 +62,10 @@ def data(monkeypatch):
     monkeypatch.setattr(verify_restore, "read_contents", read_contents)
     monkeypatch.setattr(verify_restore, "verify_read_write", write)
     monkeypatch.setattr(verify_restore, "open_cache", open_cache)
-    monkeypatch.setattr(verify_restore, "read_cache_contents", lambda _: CACHE_CONTENTS)
+    monkeypatch.setattr(verify_restore, "read_cache_contents", lambda *_, **__: CacheContents(CACHE_CONTENTS.keys))
+    monkeypatch.setattr(
+        verify_restore, "read_expiries", lambda _, keys: {key: CACHE_CONTENTS.expiries[key] for key in keys}
+    )
     monkeypatch.setattr(verify_restore, "verify_write", seen["written"].append)
     monkeypatch.setattr(Manifests, "read", lambda *_, **__: RECORDED)
     return seen

@@ -58,11 +58,15 @@ class TestContents:
         monkeypatch.setattr(capture_contents, "open_database", database)
         monkeypatch.setattr(capture_contents, "open_cache", cache)
         monkeypatch.setattr(capture_contents, "read_contents", lambda _: CONTENTS)
-        monkeypatch.setattr(capture_contents, "read_cache_contents", lambda _: CacheContents(2, 1))
+        monkeypatch.setattr(capture_contents, "read_cache_contents", self.counted)
+        monkeypatch.setattr(capture_contents, "read_expiries", lambda _, keys: dict.fromkeys(set(keys) - {"gone"}))
         return asked
 
-    def capture(self, machine: Machine) -> dict[str, Any]:
-        given = capture_contents.handler.__wrapped__(machine.event(when="before"), machine.run)
+    def counted(self, _: Any, sample: int | None = None) -> CacheContents:
+        return CacheContents(2, 1, {} if sample == 0 else {"kept": None, "gone": None})
+
+    def capture(self, machine: Machine, when: str = "before", before: Any = None) -> dict[str, Any]:
+        given = capture_contents.handler.__wrapped__(machine.event(when=when, before=before), machine.run)
         found: dict[str, Any] = given["inline"]
         return found
 
@@ -78,8 +82,18 @@ class TestContents:
     ) -> None:
         machine.seen["plan"]["capture"] = ["cache"]
         machine.seen["plan"]["live"]["cache"] = {"identifier": "s", "host": "h", "port": 6379, "tls": True}
-        assert self.capture(machine)["cache"]["contents"] == CacheContents(2, 1).as_dict()
+        assert self.capture(machine)["cache"]["contents"] == self.counted(None).as_dict()
         assert reading["cache"] == ("h", 6379, {"tls": True, "user": None, "group": "s"})
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_after_the_backup_the_cache_is_asked_for_the_same_keys(
+        self, machine: Machine, reading: dict[str, Any], known: bool
+    ) -> None:
+        machine.seen["plan"]["capture"] = ["cache"]
+        machine.seen["plan"]["live"]["cache"] = {"identifier": "s", "host": "h", "port": 6379, "tls": True}
+        before = {"inline": self.capture(machine)} if known else {"problem": "no answer"}
+        found = self.capture(machine, "after", before)["cache"]["contents"]
+        assert list(found["expiries"]) == (["kept"] if known else ["kept", "gone"])
 
     @pytest.mark.parametrize("error", [UnavailableError("no answer"), DatabaseLoginError("no"), ValueError("a defect")])
     def test_what_cannot_be_read_is_told_and_stops_nothing(

@@ -302,3 +302,14 @@ def test_statuses_and_snapshots_are_listed_without_asking_for_tags(elasticache: 
     assert listed.statuses() == {"sessions": "available"}
     assert listed.snapshots_without_tags() == {}
     assert made == ["DescribeReplicationGroups", "DescribeSnapshots"]
+
+
+def test_a_group_that_goes_between_two_questions_is_gone() -> None:
+    client = session().client("elasticache")
+    stub = Stubber(client)
+    described = {"ReplicationGroupId": "orders", "ARN": "arn:aws:elasticache:x:1:replicationgroup:orders"}
+    stub.add_response("describe_replication_groups", {"ReplicationGroups": [described]})
+    stub.add_response("describe_cache_clusters", {"CacheClusters": []})
+    stub.add_client_error("list_tags_for_resource", "ReplicationGroupNotFoundFault", "gone", 404)
+    with stub:
+        assert Caches(client).group("orders") is None
