@@ -22,7 +22,7 @@ export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 .PHONY: bench-release bench-snapshot bench-recovery
 .PHONY: test-infrastructure terraform-test
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
-.PHONY: setup-checkov setup-terraform lock clean
+.PHONY: setup-checkov setup-terraform setup-kubernetes lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ setup-checkov:
 
 setup-terraform:
 	@sh scripts/setup.sh terraform
+
+setup-kubernetes:
+	@sh scripts/setup.sh kubernetes
 
 demo: setup ## Run the whole story on this machine, without an AWS account
 	@$(BIN)/python -m sandbox.demo
@@ -52,7 +55,7 @@ PARALLEL := -n 2 --dist loadfile
 RECOVERY := $(wildcard tests/recovery/test_snapshot.py tests/recovery/test_restore_replace.py \
 	tests/recovery/test_drill.py tests/recovery/test_objectives.py)
 
-test: check setup-terraform ## Everything about the product: platform, rules, steps, workflows
+test: check setup-terraform setup-kubernetes ## Everything about the product: platform, rules, steps, workflows
 	@$(PYTEST) $(PARALLEL) $(RECOVERY) tests/workflow tests/infrastructure tests/contract tests/unit
 
 test-unit: setup ## Decisions and handlers, without a sandbox
@@ -64,7 +67,7 @@ test-contract: setup ## Template, state machines, schemas and events agree
 test-sandbox: setup ## The sandbox does what AWS does: planes, cluster, balancer, PostgreSQL, Redis
 	@$(PYTEST) $(PARALLEL) tests/sandbox
 
-test-infrastructure: setup setup-terraform setup-checkov ## Terraform for all environments: checked, planned and broken, without an account
+test-infrastructure: setup setup-terraform setup-checkov setup-kubernetes ## Terraform and manifests, checked without an account
 	@$(PYTEST) $(PARALLEL) tests/infrastructure
 
 # With the AWS provider itself, which is downloaded; still without an account.

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Bring the checkout's virtual environments up to date:  scripts/setup.sh [dev] [sam] [checkov] [terraform]
+# Bring the checkout's virtual environments up to date:
+#   scripts/setup.sh [dev] [sam] [checkov] [terraform] [kubernetes]
 #
 # Each is built from its locked, hashed requirements and left alone as long as these stay the same. Needs a
 # Python 3.11 or newer and the package index; uv is taken from PATH, or installed into .venv-uv.

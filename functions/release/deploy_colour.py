@@ -4,7 +4,7 @@ from typing import Any
 
 from opskit.adapters.balancer import Balancer
 from opskit.adapters.cluster import Cluster
-from opskit.errors import DriftError
+from opskit.errors import ClusterError, DriftError
 from opskit.step import Run, step
 from opskit.traffic import Colour
 
@@ -26,6 +26,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     facts = {"colour": colour.value, "image": image}
     # Under the fence and before the change: whoever takes over knows that it may be under way.
     run.intend(event, "deploying", facts)
+    _pause_autoscalers(cluster, run, urgent=event["may_have_traffic"])
     cluster.deploy(
         colour,
         image=image,
@@ -34,3 +35,17 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     )
     run.ledger.update_record(run.record_key, "deployed", facts)
     return {"deployed_at": run.clock.now().timestamp(), "stable": 0}
+
+
+def _pause_autoscalers(cluster: Cluster, run: Run, *, urgent: bool) -> None:
+    """Neither colour loses pods: the new one while nobody uses it yet, the old one while it is the way back.
+
+    If `urgent`, pods matter more than how many: a failure is told, not raised.
+    """
+    try:
+        for colour in Colour:
+            cluster.pause_scale_down(colour)
+    except ClusterError:
+        if not urgent:
+            raise
+        run.logger.warning("autoscalers may take pods away", exc_info=True)

@@ -11,7 +11,7 @@ from opskit.traffic import Colour
 
 @step
 def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
-    """Scale `colour` to 0. Safe to repeat.
+    """Scale `colour` to 0, where its autoscaler is inactive, and let the other's take pods away again. Safe to repeat.
 
     Raises:
         LockLostError: another execution has taken the lock.
@@ -25,5 +25,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     cluster = Cluster.connect(run.platform, session_name=run.execution.name)
     run.hold(event)
     cluster.scale(colour, 0)
+    for each in Colour:
+        cluster.resume_scale_down(each)
     run.ledger.update_record(run.record_key, "scaled down", {"colour": colour.value})
     return {"colour": colour.value, "replicas": 0}

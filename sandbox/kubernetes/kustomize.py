@@ -1,8 +1,9 @@
 """Renders the part of kustomize that `kubernetes/` uses.
 
 `resources` (files and directories), `namespace`, `labels` (`pairs`, `includeTemplates`) and `patches`
-(strategic merge, from `path` or inline, with a `target` of kind and name), `sortOptions` (`fifo`). Anything
-else is an error rather than ignored, so what is rendered here is what `kubectl kustomize` renders.
+(strategic merge, from `path` or inline, with a `target` of kind and name), `configMapGenerator` (`files`, without a
+suffix to the name), `sortOptions` (`fifo`). Anything else is an error rather than ignored, so what is rendered here is
+what `kubectl kustomize` renders.
 https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/
 """
 
@@ -16,7 +17,7 @@ from sandbox.kubernetes.resources import RESOURCES
 
 Manifest = dict[str, Any]
 
-_KNOWN = {"apiVersion", "kind", "resources", "namespace", "labels", "patches", "sortOptions"}
+_KNOWN = {"apiVersion", "kind", "resources", "namespace", "labels", "patches", "sortOptions", "configMapGenerator"}
 _NAMESPACED = {(each.api_version, each.kind): each.namespaced for each in RESOURCES}
 
 
@@ -36,6 +37,7 @@ def build(directory: Path) -> list[Manifest]:
     for name in document.get("resources", []):
         source = directory / name
         manifests += build(source) if source.is_dir() else _load(source.read_text(encoding="utf-8"))
+    manifests += [_config_map(path, entry) for entry in document.get("configMapGenerator", [])]
     for entry in document.get("patches", []):
         manifests = _patch(path, manifests, entry)
     if namespace := document.get("namespace"):
@@ -48,6 +50,21 @@ def build(directory: Path) -> list[Manifest]:
 
 def _load(text: str) -> list[Manifest]:
     return [each for each in yaml.safe_load_all(text) if each]
+
+
+def _config_map(path: Path, entry: Manifest) -> Manifest:
+    options = entry.get("options", {})
+    if entry.keys() - {"name", "files", "options"} or options.keys() - {"disableNameSuffixHash", "labels"}:
+        raise KustomizeError(f"{path}: a generated ConfigMap may have a name, files and options")
+    if not options.get("disableNameSuffixHash"):
+        raise KustomizeError(f"{path}: a generated ConfigMap keeps its name (disableNameSuffixHash)")
+    files = [path.parent / name for name in entry["files"]]
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": entry["name"], "labels": dict(options.get("labels", {}))},
+        "data": {file.name: file.read_text(encoding="utf-8") for file in files},
+    }
 
 
 def _patch(path: Path, manifests: list[Manifest], entry: Manifest) -> list[Manifest]:

@@ -45,6 +45,10 @@ class Values:
     target_group_green_arn: str
     stores: Stores | None = None
     """Without, the service keeps its data in memory: its settings are left empty and the queue is not dumped."""
+    balancer_subnets: tuple[str, str, str] = ("10.0.101.0/24", "10.0.102.0/24", "10.0.103.0/24")
+    """CIDRs of the public subnets; by default those of the platform's default network."""
+    store_subnets: tuple[str, str, str] = ("10.0.1.0/24", "10.0.2.0/24", "10.0.3.0/24")
+    """CIDRs of the private subnets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,8 @@ def render(
         elif manifest["kind"] == "ServiceAccount" and values.stores is None:
             manifest["metadata"]["annotations"] = {}
     # The first is the namespace.
-    return [manifests[0], _authorities(manifests[1], values.stores), *manifests[1:]]
+    neighbour = next(each for each in manifests if "namespace" in each["metadata"])
+    return [manifests[0], _authorities(neighbour, values.stores), *manifests[1:]]
 
 
 def _fillings(values: Values) -> dict[str, str]:
@@ -112,6 +117,8 @@ def _fillings(values: Values) -> dict[str, str]:
         "BACKUP_BUCKET": stores.backup_bucket if stores else "",
         "QUEUE_VOLUME": stores.queue_volume if stores else "",
         "CACHE_TLS": "true" if stores and stores.cache_tls else "false",
+        **{f"BALANCER_SUBNET_{number}": cidr for number, cidr in enumerate(values.balancer_subnets, 1)},
+        **{f"STORE_SUBNET_{number}": cidr for number, cidr in enumerate(values.store_subnets, 1)},
     }
 
 

@@ -72,6 +72,9 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("", "v1", "Secret", "secrets"),
     Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", subresources=("status",)),
     Resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+    Resource("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", subresources=("status",)),
+    Resource("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", namespaced=False),
+    Resource("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors"),
 )
 
 _BY_PATH = {(r.group, r.version, r.plural): r for r in RESOURCES}

@@ -23,6 +23,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="sandbox.service", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "8000")))
+    parser.add_argument(
+        "--metrics-port", type=int, default=int(os.environ.get("METRICS_PORT", "0")), help="for Prometheus; 0: none"
+    )
     parser.add_argument("--version", default=os.environ.get("VERSION", "0.0.0"))
     parser.add_argument("--variant", type=Variant, default=Variant.GOOD)
     parser.add_argument("--colour", default=os.environ.get("COLOUR", ""))
@@ -52,10 +55,15 @@ async def serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     port = await server.start(options.host, options.port)
+    metrics = Server(application.metrics, keep_alive_seconds=KEEP_ALIVE_SECONDS)
+    if options.metrics_port:
+        await metrics.start(options.host, options.metrics_port)
     log("info", "listening", port=port, version=options.version, variant=options.variant.value)
     await stop.wait()
     log("info", "draining", connections=len(server.connections))
     await server.drain(linger_seconds=options.linger_seconds, limit_seconds=options.drain_seconds)
+    if options.metrics_port:
+        await metrics.drain(linger_seconds=0, limit_seconds=1)
     await stop_storing()
     log("info", "stopped", cut_off=len(server.connections))
 

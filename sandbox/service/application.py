@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from sandbox.service.detections import DetectionStore, InvalidDetectionError, UnavailableError, accept, parse
+from sandbox.service.metrics import CONTENT_TYPE, Metrics
 from sandbox.service.variants import Behaviour
 
 MAX_SLOW_SECONDS = 10.0
@@ -36,11 +38,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete response; the body is JSON."""
+    """A complete response; the body is JSON unless `content_type` says otherwise."""
 
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    content_type: str = "application/json"
 
 
 class BadRequestError(ValueError):
@@ -80,6 +83,7 @@ class Application:
         self._identity = identity
         self._behaviour = behaviour
         self._store = store
+        self._metrics = Metrics(identity.version)
         self._routes: dict[str, dict[str, Handler]] = {
             "/health": {"GET": self._health},
             "/ready": {"GET": self._ready},
@@ -89,8 +93,33 @@ class Application:
 
     async def handle(self, request: Request) -> Response:
         """Answer `request`; every problem of the request itself becomes a 4xx."""
+        path = urlsplit(request.target).path
+        methods = self._routes.get(path)
+        began, status = time.perf_counter(), 500
+        self._metrics.begin()
+        try:
+            response = await self._answer(request, methods)
+            status = response.status
+        except asyncio.CancelledError:
+            # The client went away; nginx's number for it.
+            status = 499
+            raise
+        finally:
+            # What nobody routes to is not named: whoever asks for it would choose how many time series there are.
+            known, method = ("other" if methods is None else path), request.method
+            method = method if methods and method in methods else "other"
+            self._metrics.end(method, known, status, time.perf_counter() - began)
+        return response
+
+    async def metrics(self, request: Request) -> Response:
+        """Answer Prometheus, at a port of its own: what has been counted, and whether the stores are there."""
+        if (request.method, request.target) != ("GET", "/metrics"):
+            return reply(404, {"error": "not found"})
+        text = self._metrics.text(await self._store.readiness())
+        return Response(200, text.encode(), content_type=CONTENT_TYPE)
+
+    async def _answer(self, request: Request, methods: dict[str, Handler] | None) -> Response:
         parts = urlsplit(request.target)
-        methods = self._routes.get(parts.path)
         if methods is None:
             return reply(404, {"error": "not found"})
         handler = methods.get(request.method)

@@ -133,7 +133,7 @@ class Connection(asyncio.Protocol):
 
     def _send(self, response: Response, *, close: bool = False) -> None:
         headers = [
-            ("content-type", "application/json"),
+            ("content-type", response.content_type),
             ("content-length", str(len(response.body))),
             *response.headers,
         ]

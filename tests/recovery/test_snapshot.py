@@ -105,6 +105,7 @@ def test_the_clusters_configuration_is_exported_without_secrets(operator: Operat
     exported = json.loads(text)
     kinds = {one["kind"] for one in exported["items"]}
     assert {"Deployment", "Service", "Role", "RoleBinding", "TargetGroupBinding", "CronJob"} <= kinds
+    assert {"HorizontalPodAutoscaler", "NetworkPolicy", "PodDisruptionBudget"} <= kinds
     assert "Secret" not in kinds
     for one in exported["items"]:
         assert "status" not in one

@@ -257,7 +257,7 @@ def test_a_restricted_namespace_refuses_a_careless_pod(rig: Rig, space: str) -> 
 @pytest.mark.parametrize(
     ("method", "path", "body", "code"),
     [
-        ("GET", "/apis/autoscaling/v2/horizontalpodautoscalers", None, 404),
+        ("GET", "/apis/autoscaling/v1/horizontalpodautoscalers", None, 404),
         ("GET", "/api/v1/namespaces/default/pods/x/exec", None, 404),
         ("POST", "/api/v1/namespaces/default/configmaps/x", b"{}", 405),
         ("PUT", "/api/v1/namespaces/default/configmaps", b"{}", 405),

@@ -32,11 +32,17 @@ def test_every_manifest_is_valid_and_placed(environment: str) -> None:
     for manifest in manifests:
         codecs.from_dict(manifest)
         assert manifest["metadata"]["labels"]["environment"] == environment
-        if manifest["kind"] not in ("Namespace", "PersistentVolume"):
+        if manifest["kind"] not in ("Namespace", "PersistentVolume", "PriorityClass"):
             assert manifest["metadata"]["namespace"] == "detection-api"
     names = {(each["kind"], each["metadata"]["name"]) for each in manifests}
     for colour in ("blue", "green"):
-        for kind in ("Deployment", "Service", "TargetGroupBinding", "PodDisruptionBudget"):
+        for kind in (
+            "Deployment",
+            "Service",
+            "TargetGroupBinding",
+            "PodDisruptionBudget",
+            "HorizontalPodAutoscaler",
+        ):
             assert (kind, f"detection-api-{colour}") in names
 
 
@@ -158,6 +164,8 @@ def test_the_pace_shortens_the_polls() -> None:
         "resources: []\npatches:\n  - target: {labelSelector: a=b}\n    patch: '{}'",
         "resources: []\nlabels:\n  - pairs: {}\n    includeSelectors: true",
         "sortOptions: {order: legacy}",
+        "configMapGenerator:\n  - name: x\n    files: []",
+        "configMapGenerator:\n  - name: x\n    literals: [a=b]\n    options: {disableNameSuffixHash: true}",
     ],
 )
 def test_what_the_subset_cannot_render_is_an_error(tmp_path: Path, content: str) -> None:

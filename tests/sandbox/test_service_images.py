@@ -52,9 +52,10 @@ async def test_a_pulled_image_becomes_a_command(ecr: Any) -> None:
     for reference in (f"{REGISTRY}/api@{digest}", f"{REGISTRY}/api:1.1.0"):
         image = await Images(ecr).pull(reference)
         assert image.uri == f"{REGISTRY}/api@{digest}"
-        options = image.command(port=9, colour="green")[3:]
+        options = image.command(port=9, metrics_port=10, colour="green")[3:]
         assert dict(zip(options[::2], options[1::2], strict=True)) == {
             "--port": "9",
+            "--metrics-port": "10",
             "--version": "1.1.0",
             "--variant": "slow",
             "--colour": "green",

@@ -1,6 +1,9 @@
 """The way back: with the old colour warm, and after it was scaled down."""
 
-from opskit.traffic import Weights
+from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
+
+from opskit.traffic import Colour, Weights
+from sandbox.kubernetes.client import administrator
 from tests.workflow.seen import closed, nobody_suffered, states_in_order
 
 
@@ -10,8 +13,17 @@ def released(operator, version, **given):
     return operator.ledger.live()
 
 
+def may_shrink(operator, colour):
+    """Whether the colour's autoscaler may take pods away."""
+    client, name = administrator(operator.config), f"{operator.config.service}-{colour}"
+    autoscaler = client.get(HorizontalPodAutoscaler, name, namespace="detection-api")
+    return autoscaler.spec.behavior.scaleDown.selectPolicy == "Max"
+
+
 def test_with_the_old_colour_warm(operator, live, load, version):
     new = released(operator, version, keep_warm=True)
+    assert may_shrink(operator, new.colour)
+    assert not may_shrink(operator, new.colour.other), "it would not be warm for long"
     done = operator.run(operation="rollback", reason="wrong results")
     assert done.status == "SUCCEEDED", done.cause
     assert "DeployColour" not in done.states
@@ -20,6 +32,7 @@ def test_with_the_old_colour_warm(operator, live, load, version):
     assert operator.ledger.live().image == live.image
     nobody_suffered(load)
     closed(operator, done, "SUCCEEDED")
+    assert all(may_shrink(operator, colour) for colour in Colour)
 
 
 def test_after_it_was_scaled_down(operator, live, load, version):
@@ -28,6 +41,7 @@ def test_after_it_was_scaled_down(operator, live, load, version):
     done = operator.run(operation="rollback")
     assert done.status == "SUCCEEDED", done.cause
     states_in_order(done, "DeployColour", "CheckRollout", "ShiftTraffic", "RecordLive", "ScaleDown")
+    assert all(may_shrink(operator, colour) for colour in Colour)
     assert operator.weights() == Weights.all_to(new.colour.other)
     nobody_suffered(load)
 

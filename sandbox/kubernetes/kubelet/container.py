@@ -56,6 +56,7 @@ class Container:
         *,
         runtime: Runtime,
         port: int,
+        metrics_port: int,
         colour: str,
         restart_policy: str,
         surroundings: Callable[[], Awaitable[Surroundings]],
@@ -64,6 +65,7 @@ class Container:
     ) -> None:
         self.spec = spec
         self.port = port
+        self._metrics_port = metrics_port
         self._runtime = runtime
         self._colour = colour
         self._restart_policy = restart_policy
@@ -92,7 +94,9 @@ class Container:
             image = await self._pull()
             around = await self._prepare()
             try:
-                command = around.command(image, self.spec, port=self.port, colour=self._colour)
+                command = around.command(
+                    image, self.spec, port=self.port, metrics_port=self._metrics_port, colour=self._colour
+                )
                 self._process = await Process.start(command, environment=around.variables, log=self._log)
             except (OSError, CommandError) as error:
                 failures += 1

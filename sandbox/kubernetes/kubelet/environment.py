@@ -38,7 +38,7 @@ class Surroundings:
     variables: dict[str, str]
     mounts: dict[str, Path]
 
-    def command(self, image: Image, spec: dict[str, Any], *, port: int, colour: str) -> list[str]:
+    def command(self, image: Image, spec: dict[str, Any], *, port: int, metrics_port: int, colour: str) -> list[str]:
         """The command line of a container; raises `CommandError` for a command that the image does not have.
 
         An image holds Python and the service, so a command is `python -m sandbox.service…`.
@@ -46,7 +46,7 @@ class Surroundings:
         arguments = [placed(word, self.mounts) for word in spec.get("args", [])]
         words = spec.get("command")
         if not words:
-            return [*image.command(port=port, colour=colour), *arguments]
+            return [*image.command(port=port, metrics_port=metrics_port, colour=colour), *arguments]
         if words[0] not in ("python", "python3") or words[1:2] != ["-m"] or not _is_ours(words[2:3]):
             raise CommandError(f'exec: "{" ".join(words)}": executable file not found in $PATH')
         return [sys.executable, "-P", *(placed(word, self.mounts) for word in words[1:]), *arguments]

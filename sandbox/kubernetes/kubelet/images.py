@@ -29,13 +29,13 @@ class Image:
     uri: str
     config: ImageConfig
 
-    def command(self, *, port: int, colour: str) -> list[str]:
-        """The command line of its process."""
+    def command(self, *, port: int, metrics_port: int, colour: str) -> list[str]:
+        """The command line of its process; `metrics_port` is 0 where the container has no port of that name."""
         return [
             sys.executable,
             "-m",
             "sandbox.service",
-            *("--port", str(port), "--version", self.config.version),
+            *("--port", str(port), "--metrics-port", str(metrics_port), "--version", self.config.version),
             *("--variant", self.config.variant, "--colour", colour),
             *(
                 part

@@ -60,11 +60,14 @@ class PodWorker:
             conditions.put(edited, "Initialized", True)
         colour = pod["metadata"].get("labels", {}).get("colour", "")
         for each in spec["containers"]:
-            first = next((port["containerPort"] for port in each.get("ports", [])), None)
+            ports = each.get("ports", [])
+            first = next((port["containerPort"] for port in ports), None)
+            metrics = next((port["containerPort"] for port in ports if port.get("name") == "metrics"), None)
             container = Container(
                 each,
                 runtime=self._runtime,
                 port=mapping.get(str(first), 0),
+                metrics_port=mapping.get(str(metrics), 0),
                 colour=colour,
                 restart_policy=spec["restartPolicy"],
                 surroundings=functools.partial(self._surroundings, each),

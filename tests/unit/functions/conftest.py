@@ -74,6 +74,14 @@ class ClusterDouble:
     def scale(self, colour: Colour, replicas: int) -> None:
         self.asked.append(("scale", colour, replicas))
 
+    def pause_scale_down(self, colour: Colour) -> bool:
+        self.asked.append(("pause", colour))
+        return True
+
+    def resume_scale_down(self, colour: Colour) -> bool:
+        self.asked.append(("resume", colour))
+        return True
+
 
 def running(image: str, replicas: int) -> DeploymentState:
     return DeploymentState(

@@ -2,7 +2,8 @@
 
 The Deployments, their Services and bindings are the platform's (`kubernetes/`). A release owns three
 fields of a Deployment: the image of the container `app`, the number of replicas, and the annotations
-that it puts on the pod template.
+that it puts on the pod template. Of an autoscaler, where a colour has one, it owns whether it may take
+pods away.
 """
 
 import base64
@@ -144,6 +145,28 @@ class Cluster:
         """Have `colour`'s Deployment run `replicas` pods of what it runs now (0 stops them)."""
         # Not an apply: one that left out the image would give up, and so remove, the image deployed before.
         self._api.merge(self._deployment_path(colour), {"spec": {"replicas": replicas}})
+
+    def pause_scale_down(self, colour: Colour) -> bool:
+        """Have `colour`'s autoscaler take no pods away until `resume_scale_down`; it may still add some.
+
+        Without, it would take a colour that has no traffic for one that has too many pods: at once, for a colour that
+        comes from 0 replicas has no earlier recommendations that hold it back (recordInitialRecommendation in
+        https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/podautoscaler/horizontal.go).
+        False if there is no autoscaler.
+        """
+        return self._set_scale_down(colour, "Disabled")
+
+    def resume_scale_down(self, colour: Colour) -> bool:
+        """Undo `pause_scale_down`. False if there is no autoscaler."""
+        return self._set_scale_down(colour, "Max")
+
+    def _set_scale_down(self, colour: Colour, policy: str) -> bool:
+        path = f"/apis/autoscaling/v2/namespaces/{self._namespace}/horizontalpodautoscalers/{self._name(colour)}"
+        if self._api.get(path) is None:
+            return False
+        # A field that the manifests leave to releases, so that applying them again does not end a pause.
+        self._api.merge(path, {"spec": {"behavior": {"scaleDown": {"selectPolicy": policy}}}})
+        return True
 
     def pods(self, colour: Colour) -> tuple[PodState, ...]:
         """`colour`'s pods, by name, those being terminated included."""

@@ -1,7 +1,7 @@
 """Just enough of the Kubernetes API for a release: get, list, server-side apply, merge patch; JSON over TLS.
 
 Speaks HTTP through urllib3, which botocore brings along, instead of a Kubernetes client library. Four verbs
-on two kinds do not repay one: the official client adds seconds to a cold start, and lightkube 1.x needs
+on three kinds do not repay one: the official client adds seconds to a cold start, and lightkube 1.x needs
 msgspec, a compiled extension, which would tie the layer to one architecture and one Python.
 """
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from functions.release import deploy_colour, record_live, restore_traffic, scale_down, shift_traffic
+from functions.release import deploy_colour, record_live, restore_traffic, scale_down, settle_scaling, shift_traffic
 from opskit import clients
 from opskit.adapters.balancer import Balancer
-from opskit.errors import DriftError, LockLostError, OldColourUnavailableError
+from opskit.errors import ClusterError, DriftError, LockLostError, OldColourUnavailableError
 from opskit.traffic import Colour, Weights
 from tests.unit.functions.conftest import NEW, OLD
 
@@ -15,6 +15,7 @@ CHANGES = {
     "shift": (shift_traffic, {}),
     "record": (record_live, {}),
     "scale": (scale_down, {"colour": "green"}),
+    "settle": (settle_scaling, {"live": "green"}),
     "restore": (restore_traffic, {"restoring_since": None}),
 }
 
@@ -40,8 +41,33 @@ def test_without_the_lock_nothing_is_changed(name, event, run, platform, healthy
 
 def test_deploy_sets_image_and_replicas_of_the_idle_colour(event, run, cluster):
     call(deploy_colour, event, run, **DEPLOY)
-    assert cluster.asked == [("deploy", Colour.GREEN, NEW, 2)]
+    assert cluster.asked[-1] == ("deploy", Colour.GREEN, NEW, 2)
     assert record(run).has_event("deployed")
+
+
+def test_deploy_first_keeps_the_autoscalers_from_taking_pods_of_either_colour(event, run, cluster):
+    call(deploy_colour, event, run, **DEPLOY)
+    assert cluster.asked[:-1] == [("pause", Colour.BLUE), ("pause", Colour.GREEN)]
+
+
+def without_autoscalers(monkeypatch, cluster):
+    def refused(colour):
+        raise ClusterError("403 Forbidden")
+
+    monkeypatch.setattr(cluster, "pause_scale_down", refused)
+
+
+def test_deploy_of_a_release_fails_if_it_cannot_keep_its_pods(event, run, cluster, monkeypatch):
+    without_autoscalers(monkeypatch, cluster)
+    with pytest.raises(ClusterError, match="403"):
+        call(deploy_colour, event, run, **DEPLOY)
+    assert not cluster.asked
+
+
+def test_on_the_way_back_pods_that_may_become_fewer_are_better_than_none(event, run, cluster, monkeypatch):
+    without_autoscalers(monkeypatch, cluster)
+    call(deploy_colour, event, run, **DEPLOY | {"may_have_traffic": True})
+    assert cluster.asked == [("deploy", Colour.GREEN, NEW, 2)]
 
 
 def test_deploy_refuses_a_colour_that_has_traffic(event, run, platform, cluster):
@@ -178,7 +204,17 @@ def test_scale_down_refuses_a_colour_that_has_traffic(event, run, cluster):
         call(scale_down, event, run, colour="blue")
     assert not cluster.asked
     call(scale_down, event, run, colour="green")
-    assert cluster.asked == [("scale", Colour.GREEN, 0)]
+    assert cluster.asked[0] == ("scale", Colour.GREEN, 0)
+
+
+def test_once_one_colour_is_left_autoscalers_may_take_pods_away_again(event, run, cluster):
+    call(scale_down, event, run, colour="green")
+    assert cluster.asked[1:] == [("resume", Colour.BLUE), ("resume", Colour.GREEN)]
+
+
+def test_a_colour_that_is_kept_warm_keeps_its_pods_and_the_live_one_need_not(event, run, cluster):
+    call(settle_scaling, event, run, live="green")
+    assert cluster.asked == [("pause", Colour.BLUE), ("resume", Colour.GREEN)]
 
 
 def test_changes_are_made_with_one_call_each(event, run, platform, healthy):

@@ -216,6 +216,23 @@ def test_scales_without_giving_up_what_it_deployed(authority: trustme.CA) -> Non
     assert json.loads(patch.body) == {"spec": {"replicas": 0}}
 
 
+@pytest.mark.parametrize(("method", "policy"), [("pause_scale_down", "Disabled"), ("resume_scale_down", "Max")])
+def test_tells_an_autoscaler_whether_it_may_take_pods_away(authority: trustme.CA, method: str, policy: str) -> None:
+    with cluster(authority, lambda _: ok({"metadata": {"name": "detection-api-green"}})) as (adapter, server):
+        assert getattr(adapter, method)(Colour.GREEN) is True
+    get, patch = server.requests
+    assert get.path == "/apis/autoscaling/v2/namespaces/detection-api/horizontalpodautoscalers/detection-api-green"
+    assert (patch.method, patch.path, patch.query) == ("PATCH", get.path, {"fieldManager": "detection-ops"})
+    assert patch.headers["content-type"] == "application/merge-patch+json"
+    assert json.loads(patch.body) == {"spec": {"behavior": {"scaleDown": {"selectPolicy": policy}}}}
+
+
+def test_a_colour_without_an_autoscaler_needs_no_telling(authority: trustme.CA) -> None:
+    with cluster(authority, lambda _: refusal(404, "NotFound", "not found")) as (adapter, server):
+        assert adapter.pause_scale_down(Colour.GREEN) is False
+        assert [request.method for request in server.requests] == ["GET"]
+
+
 def pod(name: str, ready: bool, **container: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": name},
