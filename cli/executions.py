@@ -154,7 +154,7 @@ def find(session: Session, name_or_arn: str) -> Execution | None:
         arns = [name_or_arn] if is_ours(name_or_arn) else []
     else:
         named = named_by_us(name_or_arn)
-        arns = [session.execution_arn(workflow, name_or_arn) for workflow in ((named,) if named else Workflow)]
+        arns = [session.execution_arn(workflow, name_or_arn) for workflow in ((named,) if named else OPERATIONS)]
     found = [execution for arn in arns if (execution := _described(session, arn))]
     if len(found) > 1:
         raise Failure(

@@ -16,7 +16,8 @@ class Workflow(StrEnum):
     OBJECTIVES = "objectives"
 
 
-# What a person starts, watches and stops. Objectives are judged every five minutes, in seconds.
+# What a person starts, watches and stops. The objectives' executions are express ones, which AWS does not let anyone
+# describe or stop: https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html
 OPERATIONS = (Workflow.RELEASE, Workflow.SNAPSHOT, Workflow.RESTORE, Workflow.DRILL)
 # What the ledger has an operation record of; releases have their own kind.
 RECORDED = (Workflow.SNAPSHOT, Workflow.RESTORE, Workflow.DRILL)
@@ -24,7 +25,7 @@ RECORDED = (Workflow.SNAPSHOT, Workflow.RESTORE, Workflow.DRILL)
 CHANGING = (Workflow.RELEASE, Workflow.RESTORE)
 
 _ARN = re.compile(
-    rf"arn:[^:]+:states:[^:]+:[^:]+:(?:execution|stateMachine):[^:]+-(?P<workflow>{'|'.join(Workflow)})(?::|$)"
+    rf"arn:[^:]+:states:[^:]+:[^:]+:(?:execution|stateMachine):[^:]+-(?P<workflow>{'|'.join(OPERATIONS)})(?::|$)"
 )
 _GENERATED = re.compile(r"(?P<operation>[a-z]+)-[0-9]{8}T[0-9]{6}-[0-9a-f]{8}")
 
@@ -33,7 +34,7 @@ def workflow_of(arn: str) -> Workflow:
     """The workflow of a state machine or an execution, by its ARN; ValueError if it is none of ours."""
     found = _ARN.match(arn)
     if found is None:
-        raise ValueError(f"{arn} is not the ARN of an execution of {', '.join(Workflow)}")
+        raise ValueError(f"{arn} is not the ARN of an execution of {', '.join(OPERATIONS)}")
     return Workflow(found["workflow"])
 
 
@@ -50,7 +51,7 @@ def named_by_us(name: str) -> Workflow | None:
     operation = found["operation"]
     if operation == "rollback":
         return Workflow.RELEASE
-    return Workflow(operation) if operation in set(Workflow) else None
+    return Workflow(operation) if operation in OPERATIONS else None
 
 
 def operation_of(workflow: Workflow, request: Mapping[str, Any]) -> str:

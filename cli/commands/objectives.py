@@ -1,14 +1,15 @@
 """`ops objectives`: whether the recovery objectives hold."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.commands.run import PATIENCE, Patience, begin, leave
+from cli.commands.run import PATIENCE, Patience
+from cli.executions import new_name
 from cli.exits import ExitCode, Failure
-from cli.follow import Detached, follow
 from cli.options import Context, command
 from cli.output import elapsed, moment, table
 from cli.workflows import Workflow
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 REPORT = "objectives/latest.json"
 # They are judged every five minutes; after three times that nobody has, the report says nothing about now.
 STALE = timedelta(minutes=15)
+
+# It takes seconds; with every retry of an unreachable source, a minute.
+NOW_SECONDS = 120.0
+POLL_SECONDS = 0.3
 
 _STYLES = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
 
@@ -38,24 +43,33 @@ def objectives(
     The exit code is 0 only if every one holds: 1 if one does not, 6 if one could not be judged, or if the last report
     is older than 15 minutes.
     """
-    started = None
-    if now:
-        execution = begin(context, Workflow.OBJECTIVES, {}, headline="objectives, judged now", name=None)
-        try:
-            ended = follow(context, execution.arn, timeout)
-        except Detached as detached:
-            return leave(context, execution.arn, detached)
-        if ended.status != "SUCCEEDED" and not ended.reason:
-            raise Failure(ExitCode.FAILED, ended.status, f"{ended.name} ended {ended.status}; see `ops history`")
-        started = ended.started
-    report = last_report(context)
+    report = _judged_now(context, timeout or NOW_SECONDS) if now else last_report(context)
     if report is None:
         message = f"there is no report {REPORT} in {context.session.platform.backup_bucket} yet; ops objectives --now"
         raise Failure(ExitCode.UNREACHABLE, "ReportNotFound", message)
-    if started is not None and report["judged_at"] < started:
-        raise Failure(ExitCode.FAILED, ended.error or ended.status, f"no new report: {ended.reason}")
     context.output.result(report, lambda console: _show(console, report))
     return verdict_code(report)
+
+
+def _judged_now(context: Context, seconds: float) -> dict[str, Any]:
+    """Start an execution and wait for its report: an express one cannot be followed in any other way."""
+    session = context.session
+    name = new_name(Workflow.OBJECTIVES.value)
+    session.client("stepfunctions").start_execution(
+        stateMachineArn=session.machine_arn(Workflow.OBJECTIVES), name=name, input="{}"
+    )
+    context.output.say(f"objectives, judged now on {session.name}, execution {name}", "bold")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        report = last_report(context)
+        if report is not None and report.get("execution") == name:
+            return report
+        time.sleep(POLL_SECONDS)
+    message = (
+        f"no report of {name} after {seconds:.0f} s. If the execution failed, its log says why: "
+        f"/aws/vendedlogs/states/{session.machine_name(Workflow.OBJECTIVES)}; `ops objectives` shows the last report"
+    )
+    raise Failure(ExitCode.TIMED_OUT, "NoReport", message)
 
 
 def last_report(context: Context) -> dict[str, Any] | None:
