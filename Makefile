@@ -19,12 +19,12 @@ export AWS_EC2_METADATA_DISABLED := true
 export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 
 .PHONY: help setup demo up down test test-engines test-unit test-contract test-sandbox test-workflow bench-release
-.PHONY: test-infrastructure terraform-test
+.PHONY: test-infrastructure terraform-test cost measure-automation
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
 .PHONY: setup-checkov setup-terraform lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Create or update the virtual environments
 	@sh scripts/setup.sh dev sam
@@ -75,6 +75,12 @@ test-workflow: setup ## The workflows, in a sandbox, under load
 
 bench-release: setup ## 100 switches under load; writes out/bench/release.json
 	@$(BIN)/python -m sandbox.bench.release
+
+cost: setup setup-terraform ## What it costs a month: docs/cost.md, from plans, docs/cost/prices.yaml and what was measured
+	@$(BIN)/python -m scripts.cost
+
+measure-automation: setup ## Count what the workflows use, in a sandbox; writes docs/cost/automation.json
+	@$(BIN)/python -m sandbox.bench.automation
 
 check: setup setup-checkov ## Formatting, types, and the linters of the template and state machines
 	@$(MAKE) --no-print-directory -j2 check-policy check-sam check-code check-types check-template \
