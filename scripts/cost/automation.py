@@ -85,13 +85,16 @@ class Automation:
         return min(calls, executions or calls)
 
     def seconds(self, function: Function) -> float:
-        """Billed seconds a month."""
+        """Billed seconds a month: cold starts as the slowest that was seen, others as the fastest.
+
+        Slower ones among the others waited for a machine that also runs everything else.
+        """
         measured = self.measured["functions"][function.name]["seconds"]
         slower = max(1.0, self.assumption("lambda_full_cpu_mb") / function.memory_mb)
         cold = self.cold_starts(function)
         warm = self.invocations[function.logical_id] - cold
-        first = measured["max"] * slower + self.assumption("cold_start_seconds")
-        return float(warm * measured["median"] * slower + cold * first)
+        first = measured["most"] * slower + self.assumption("cold_start_seconds")
+        return float(warm * measured["least"] * slower + cold * first)
 
     def requests(self, function: Function) -> dict[str, dict[str, float]]:
         """API request → what an invocation makes of it, as it was counted."""
