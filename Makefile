@@ -20,12 +20,12 @@ export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 
 .PHONY: help setup demo up down test test-unit test-contract test-sandbox test-workflow test-recovery
 .PHONY: bench-release bench-snapshot bench-recovery
-.PHONY: test-infrastructure terraform-test
+.PHONY: test-infrastructure terraform-test cost measure-automation
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
 .PHONY: setup-checkov setup-terraform setup-kubernetes lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Create or update the virtual environments
 	@sh scripts/setup.sh dev sam
@@ -88,6 +88,12 @@ bench-snapshot: setup ## An hourly cycle for 1,000 databases beside a bare loop;
 
 bench-recovery: setup ## Restores at AWS's durations, by hand, to random moments; writes out/bench/recovery.json
 	@$(BIN)/python -m sandbox.bench.recovery
+
+cost: setup setup-terraform ## What it costs a month: docs/cost.md, from plans, docs/cost/prices.yaml and what was measured
+	@$(BIN)/python -m scripts.cost
+
+measure-automation: setup ## Count what the workflows use, in a sandbox; writes docs/cost/automation.json
+	@$(BIN)/python -m sandbox.bench.automation
 
 check: setup setup-checkov ## Formatting, types, and the linters of the template and state machines
 	@$(MAKE) --no-print-directory -j2 check-policy check-sam check-code check-types check-template \

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Write the pages about terraform/ that follow from it: docs/terraform.md and docs/environments.md.
+"""Write what follows from terraform/: docs/terraform.md, docs/environments.md and the pictures docs/platform-*.svg.
 
     .venv/bin/python scripts/document_platform.py
 
-The first is made of the files, the second of a plan of each environment, made offline with the provider for tests.
-The tests fail when a page is not what this would write.
+The first is made of the files, the others of a plan of each environment, made offline with the provider for tests.
+The tests fail when one is not what this would write.
 """
 
 import itertools
@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from scripts.draw_platform import picture
 from tests.infrastructure import terraform as tf
 from tests.infrastructure.platform import Platform
 
@@ -116,11 +117,12 @@ def environments(platforms: dict[str, Platform]) -> str:
         "",
         "## Who talks to whom",
         "",
-        "In production, from its security groups' rules and the placement of its resources:",
+        "Drawn from the plans by `scripts/draw_platform.py`: boxes are resources where they are placed, arrows the",
+        "rules of security groups, routes, and who may write to which bucket. Production:",
         "",
-        "```mermaid",
-        *_graph(platforms["prod"]),
-        "```",
+        f"![Production](platform-{names[-1]}.svg)",
+        "",
+        f"The others: {', '.join(f'[{name}](platform-{name}.svg)' for name in names[:-1])}.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -135,8 +137,9 @@ def planned() -> dict[str, Platform]:
 
 
 def pages(platforms: dict[str, Platform]) -> dict[Path, str]:
-    """Each page and what it should say."""
-    return {DOCS / "terraform.md": reference(), DOCS / "environments.md": environments(platforms)}
+    """Each page and picture, and what it should be."""
+    pictures = {DOCS / f"platform-{name}.svg": picture(platform) for name, platform in platforms.items()}
+    return {DOCS / "terraform.md": reference(), DOCS / "environments.md": environments(platforms), **pictures}
 
 
 def _purpose(path: Path) -> str:
@@ -179,56 +182,6 @@ def _nodes(platform: Platform, name: str) -> str:
 
 def _storage(database: Any) -> str:
     return f"{database['allocated_storage']} GB, {database['max_allocated_storage']} GB"
-
-
-_BOXES = {
-    "alb": "load balancer",
-    "nodes": "nodes and their pods",
-    "functions": "functions of the workflows",
-    "cluster": "cluster API",
-    "database": "database",
-    "redis": "cache",
-    "queue": "write queue (EFS)",
-    "drill": "what drills restore",
-}
-
-
-def _graph(platform: Platform) -> list[str]:
-    prefix = f"detection-api-{platform.environment}-"
-    names = {group["id"]: group["name"].removeprefix(prefix) for group in platform.of("security_group")}
-    arrows = Counter()
-    for rule in platform.of("vpc_security_group_ingress_rule"):
-        to = names.get(rule["security_group_id"], "cluster")
-        by = names.get(rule["referenced_security_group_id"], "clients")
-        arrows[by, to, rule["from_port"]] += 1
-    extra = {
-        "database": f"{len(platform.of('db_instance'))} instances" if platform.of("db_instance", "replica") else "",
-        "redis": f"{platform['elasticache_replication_group.main']['num_cache_clusters']} nodes",
-        "nodes": f"{sum(g['scaling_config'][0]['min_size'] for g in platform.of('eks_node_group'))} or more",
-    }
-    boxes = [
-        f'      {name}["{label}{f"<br/>{extra[name]}" if extra.get(name) else ""}"]'
-        for name, label in _BOXES.items()
-        if name != "alb"
-    ]
-    return [
-        "flowchart LR",
-        '  clients(["clients"])',
-        '  internet(["AWS APIs, registries"])',
-        f'  subgraph vpc["VPC {platform["vpc.main"]["cidr_block"]}, {len(platform.of("subnet", "public"))} zones"]',
-        '    subgraph public["public subnets"]',
-        '      alb["load balancer"]',
-        f'      nat["{len(platform.of("nat_gateway"))} NAT gateways"]',
-        "    end",
-        '    subgraph private["private subnets"]',
-        *boxes,
-        "    end",
-        "  end",
-        *(f"  {by} -->|{port}| {to}" for by, to, port in sorted(arrows)),
-        "  nodes -->|443| nat",
-        "  functions -->|443| nat",
-        "  nat --> internet",
-    ]
 
 
 def main() -> None:

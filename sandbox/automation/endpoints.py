@@ -1,9 +1,9 @@
 """What the sandbox's other processes ask of the automation plane, beside the AWS APIs.
 
-`GET /_sandbox/health`; `POST /_sandbox/authorize` decides for the platform plane whether a caller may do what
-it asks, with the identities and policies kept here; `POST /_sandbox/signature` says whether a signature is that
-of an access key; `POST /_sandbox/events` puts an event of an AWS service
-on the default bus, which PutEvents rightly refuses (sources that begin with `aws.` are reserved:
+`GET /_sandbox/health`; `GET /_sandbox/requests` says how often each API was used; `POST /_sandbox/authorize`
+decides for the platform plane whether a caller may do what it asks, with the identities and policies kept here;
+`POST /_sandbox/signature` says whether a signature is that of an access key; `POST /_sandbox/events` puts an event of
+an AWS service on the default bus, which PutEvents rightly refuses (sources that begin with `aws.` are reserved:
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsRequestEntry.html).
 """
 
@@ -17,6 +17,7 @@ from ministack import app as ministack_app
 from ministack.core import iam_evaluator, responses
 from ministack.services import eventbridge
 
+from sandbox.automation.requests import Requests, counting
 from sandbox.automation.signatures import is_valid
 
 Scope = dict[str, Any]
@@ -128,6 +129,15 @@ def signature(body: dict[str, Any]) -> Answer:
     return Answer(200, {"valid": valid})
 
 
+REQUESTS = Requests()
+_ministack = counting(ministack_app.app, REQUESTS)
+
+
+def requests(_body: dict[str, Any]) -> Answer:
+    """How many API requests there were, as `sandbox.automation.requests` describes it."""
+    return Answer(200, {"requests": REQUESTS.report()})
+
+
 def health(_body: dict[str, Any]) -> Answer:
     """200 as soon as requests are served."""
     return Answer(200, {"status": "ok"})
@@ -135,6 +145,7 @@ def health(_body: dict[str, Any]) -> Answer:
 
 ROUTES: dict[tuple[str, str], Callable[[dict[str, Any]], Answer]] = {
     ("GET", "/_sandbox/health"): health,
+    ("GET", "/_sandbox/requests"): requests,
     ("POST", "/_sandbox/authorize"): authorize,
     ("POST", "/_sandbox/events"): events,
     ("POST", "/_sandbox/signature"): signature,
@@ -167,7 +178,7 @@ async def _respond(send: Send, answer: Answer) -> None:
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """The ASGI application: the endpoints above, ministack for everything else."""
     if scope["type"] != "http" or not scope["path"].startswith("/_sandbox/"):
-        await ministack_app.app(scope, receive, send)
+        await _ministack(scope, receive, send)
         return
     endpoint = ROUTES.get((scope["method"], scope["path"]))
     if endpoint is None:

@@ -1,0 +1,1 @@
+"""What the platform and the automation cost a month: docs/cost.md."""
