@@ -36,16 +36,21 @@ output "alarms" {
 
 output "manifest_values" {
   description = "What kubernetes/ leaves open (see kubernetes/base/kustomization.yaml)."
-  value = {
-    SERVICE                = var.service
-    ENVIRONMENT            = var.environment
-    TARGET_GROUP_BLUE_ARN  = aws_lb_target_group.main["blue"].arn
-    TARGET_GROUP_GREEN_ARN = aws_lb_target_group.main["green"].arn
-    SERVICE_ROLE_ARN       = aws_iam_role.service.arn
-    BACKUP_BUCKET          = aws_s3_bucket.main["backups"].bucket
-    QUEUE_VOLUME           = "${aws_efs_file_system.queue.id}::${aws_efs_access_point.queue.id}"
-    CACHE_TLS              = tostring(var.cache_encryption)
-  }
+  value = merge(
+    {
+      SERVICE                = var.service
+      ENVIRONMENT            = var.environment
+      TARGET_GROUP_BLUE_ARN  = aws_lb_target_group.main["blue"].arn
+      TARGET_GROUP_GREEN_ARN = aws_lb_target_group.main["green"].arn
+      SERVICE_ROLE_ARN       = aws_iam_role.service.arn
+      BACKUP_BUCKET          = aws_s3_bucket.main["backups"].bucket
+      QUEUE_VOLUME           = "${aws_efs_file_system.queue.id}::${aws_efs_access_point.queue.id}"
+      CACHE_TLS              = tostring(var.cache_encryption)
+    },
+    # For the network policies: where the load balancer's nodes are, and where database and cache are.
+    { for index, subnet in aws_subnet.public : "BALANCER_SUBNET_${index + 1}" => subnet.cidr_block },
+    { for index, subnet in aws_subnet.private : "STORE_SUBNET_${index + 1}" => subnet.cidr_block },
+  )
 }
 
 output "controller_role_arns" {
