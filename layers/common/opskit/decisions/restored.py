@@ -27,9 +27,9 @@ def check_restored_database(
     """The checks of a restored database.
 
     `recorded`: a manifest component's `contents`, `before` and `after` the snapshot (DatabaseContents as dicts). If
-    `exact`, that snapshot was restored, and everything must be as recorded. Else the restored `moment` (None: the end of
-    the log when the restore was begun) is another one: differences in schema and rows may be what happened in between,
-    so they are only told (INCONCLUSIVE), but the heartbeat must not be newer than the moment.
+    `exact`, that snapshot was restored, and everything must be as recorded. Else the restored `moment` (None: the end
+    of the log when the restore was begun) is another one: differences in schema and rows may be what happened in
+    between, so they are only told (INCONCLUSIVE), but the heartbeat must not be newer than the moment.
     """
     checks: list[Check] = []
     before = DatabaseContents.from_dict(recorded["before"]) if "before" in recorded else None
