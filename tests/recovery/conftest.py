@@ -33,7 +33,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
 
 @pytest.fixture(scope="session")
 def everyone(config: Config) -> Operator:
-    return Operator(config)
+    operator = Operator(config)
+    _allow_many_backups(operator)
+    return operator
 
 
 @pytest.fixture
@@ -41,3 +43,9 @@ def operator(everyone: Operator) -> Iterator[Operator]:
     """The operator; whatever a test tells the engines to do wrong ends with it."""
     yield everyone
     everyone.calm_engines()
+    _allow_many_backups(everyone)
+
+
+def _allow_many_backups(operator: Operator) -> None:
+    """All tests share a cache, of which a day's backups would be used up within minutes."""
+    operator.engine_fault("elasticache", "*", quota={"SnapshotsPerNode": 1000})

@@ -1,6 +1,7 @@
 """A drill that is killed at any step leaves nothing after the reaper, and the reaper says that it had work to do."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -69,6 +70,7 @@ def test_a_drill_that_could_not_be_closed_is_closed_by_the_reaper(operator: Oper
     denied = {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [denied]})
     iam.put_role_policy(RoleName=role, PolicyName="denied", PolicyDocument=document)
+    time.sleep(2)  # what was allowed a moment ago may stand for a second
     try:
         done = operator.run(workflow="drill", components=["terraform_state"])
     finally:
