@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.metrics import Metrics
 from moto import mock_aws
 
 from opskit import clients
@@ -95,6 +96,13 @@ def running(image: str, replicas: int) -> DeploymentState:
         available=replicas,
         unavailable=0,
     )
+
+
+@pytest.fixture(autouse=True)
+def no_metrics_of_others() -> Iterator[None]:
+    """Powertools keeps what is not published yet in one place for the whole process."""
+    yield
+    Metrics(namespace="tests").clear_metrics()
 
 
 @pytest.fixture(autouse=True)
