@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from datetime import UTC, datetime
 
 from opskit.decisions.manifest import Kind, Manifest
 from sandbox.operator import Operator
@@ -18,6 +19,13 @@ def test_a_drill_from_the_log_passes_with_everything_in_evidence(operator: Opera
     # Rows that came after the backup: the log has them, the manifest does not.
     operator.sql("INSERT INTO drilled VALUES (100001, 'later') ON CONFLICT DO NOTHING")
     operator.sql("INSERT INTO ops.heartbeat DEFAULT VALUES")
+    written = datetime.now(UTC)
+    operator.until(
+        lambda: operator.database()["LatestRestorableTime"],
+        lambda latest: latest > written,
+        "the log to have them",
+        seconds=30,
+    )
     mark = operator.api_mark()
     done = drill(operator, requested_by="tester", reason="to see")
     assert (done.status, done.output.get("outcome")) == ("SUCCEEDED", "PASS"), done
