@@ -10,6 +10,7 @@ from sandbox.config import Config
 from sandbox.operator import Operator
 from sandbox.provision import Progress, setup
 from sandbox.supervisor import Options, sandbox
+from tests.recovery.engines import calm
 
 # The archive follows commits within a second here, which on AWS takes five minutes. Tests of snapshots take those of
 # hours that are over, and few are kept.
@@ -34,7 +35,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
 @pytest.fixture(scope="session")
 def everyone(config: Config) -> Operator:
     operator = Operator(config)
-    _allow_many_backups(operator)
+    calm(operator)
     return operator
 
 
@@ -42,10 +43,4 @@ def everyone(config: Config) -> Operator:
 def operator(everyone: Operator) -> Iterator[Operator]:
     """The operator; whatever a test tells the engines to do wrong ends with it."""
     yield everyone
-    everyone.calm_engines()
-    _allow_many_backups(everyone)
-
-
-def _allow_many_backups(operator: Operator) -> None:
-    """All tests share a cache, of which a day's backups would be used up within minutes."""
-    operator.engine_fault("elasticache", "*", quota={"SnapshotsPerNode": 1000})
+    calm(everyone)

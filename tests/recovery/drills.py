@@ -11,6 +11,7 @@ from opskit.decisions.manifest import Manifest
 from opskit.ledger import OperationRecord
 from sandbox.operator import Execution, Operator
 from tests.recovery.backup_by_hand import put_on_record, take_backup
+from tests.recovery.engines import calm
 
 ROWS = 200
 # Few enough for a run's sample to have all of them, with those that other tests look for.
@@ -55,7 +56,7 @@ def fill(operator: Operator) -> None:
 def settle(operator: Operator) -> None:
     for arn in operator.running("drill"):
         stop(operator, arn, "the test is over")
-    operator.calm_engines()
+    calm(operator)
     operator.until(lambda: reaped(operator), lambda left: not left, "the reaper to have left nothing", seconds=150)
 
 

@@ -12,6 +12,7 @@ from opskit.platform import endpoint_parameter
 from sandbox.operator import Execution, Operator
 from sandbox.provision import cache, keys, network
 from tests.recovery.backup_by_hand import take_backup
+from tests.recovery.engines import calm
 
 ROWS = 50
 
@@ -157,7 +158,7 @@ def settle(operator: Operator) -> None:
     """Stop what runs, take faults back, free the lock, and delete what restores have left that is not live."""
     for arn in operator.running("restore"):
         operator.clients["stepfunctions"].stop_execution(executionArn=arn, cause="the test is over")
-    operator.calm_engines()
+    calm(operator)
     operator.until(operator.ledger.holder, lambda holder: holder is None, "the lock to be free", seconds=120)
     live = live_names(operator)
     operator.until(lambda: _left(operator, live), lambda left: not left, "what is not live to be gone", seconds=60)

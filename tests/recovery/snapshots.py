@@ -11,6 +11,7 @@ from opskit.decisions.manifest import Component, Kind, Manifest
 from opskit.decisions.snapshot import hour_of
 from opskit.ledger import OperationRecord
 from sandbox.operator import Execution, Operator
+from tests.recovery.engines import calm
 
 
 class Hours:
@@ -78,7 +79,7 @@ def settle(operator: Operator) -> None:
     """Nothing runs, nothing is wrong with the engines, and every database is available."""
     for arn in operator.running("snapshot"):
         operator.clients["stepfunctions"].stop_execution(executionArn=arn, cause="the test is over")
-    operator.calm_engines()
+    calm(operator)
     operator.until(lambda: _busy(operator), lambda busy: not busy, "the engines to be available", seconds=30)
 
 
