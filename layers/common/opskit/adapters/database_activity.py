@@ -4,7 +4,8 @@ As the role `ops_remedy` of `scripts/database-roles.sql`: it sees everybody's ac
 functions that run as the service's role, so that PostgreSQL refuses it anybody else's sessions.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from opskit.adapters.sql import Session
@@ -18,6 +19,9 @@ REMEDY = "ops_remedy"
 MOST_SESSIONS = 8
 MOST_STATEMENTS = 5
 STATEMENT_LENGTH = 160
+# What was told to end needs a moment to clear up.
+LOOKS = 8
+PAUSE_SECONDS = 0.5
 
 # Whose sessions may be ended is said by who owns the function that ends them.
 _SERVICE_ROLE = """
@@ -33,7 +37,7 @@ _SESSIONS = f"""
     FROM pg_catalog.pg_stat_activity
     WHERE backend_type = 'client backend' AND state IS NOT NULL AND usesysid = ({_SERVICE_ROLE})
     ORDER BY pid
-"""
+"""  # noqa: S608 - of this module's own text
 _COUNTS = """
     SELECT coalesce(usename, 'system'), coalesce(state, 'none'), count(*) FROM pg_catalog.pg_stat_activity
     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() GROUP BY 1, 2 ORDER BY 1, 2
@@ -143,6 +147,25 @@ class DatabaseActivity:
             }
             for calls, total, mean, touched, text in rows
         ], None
+
+
+def until_gone(
+    activity: DatabaseActivity,
+    targets: Sequence[Target],
+    *,
+    queries: bool,
+    looks: int = LOOKS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[Target, ...]:
+    """Those of `targets` that `remaining` still finds after up to `looks` looks, half a second apart."""
+    left = tuple(targets)
+    for look in range(looks):
+        if look:
+            sleep(PAUSE_SECONDS)
+        left = activity.remaining(left, queries=queries)
+        if not left:
+            break
+    return left
 
 
 def _described(row: tuple[Any, ...]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def next_count(current: int, step: int, limits: Sequence[tuple[str, int]]) -> int | str:
-    """`current` raised by `step`, but not beyond any of `limits` (name and most); words, if that is no more than now."""
+    """`current` raised by `step` within all `limits` (name and most); words, if that is no more than now."""
     name, most = min(limits, key=lambda limit: limit[1])
     if current >= most:
         return f"{current} is as many as {name} allows ({most})"

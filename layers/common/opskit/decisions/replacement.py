@@ -65,7 +65,9 @@ def choose_pod(targets: Sequence[UnhealthyTarget], pods: Sequence[PodAddress]) -
     found = [(pod, target) for target in targets for pod in pods if pod.is_at(target)]
     if not found:
         return Replacement(None, None, f"no pod has the address of {', '.join(target.words for target in targets)}")
-    staying = sorted((each for each in found if not each[0].terminating), key=lambda each: (each[0].ready, each[0].name))
+    staying = sorted(
+        (each for each in found if not each[0].terminating), key=lambda each: (each[0].ready, each[0].name)
+    )
     if not staying:
         names = ", ".join(sorted({pod.name for pod, _ in found}))
         return Replacement(None, None, f"{names} is being replaced already", going=True)

@@ -88,9 +88,7 @@ def choose_sessions(
     return tuple(Target(s.pid, s.started, s.changed, s.state_seconds, s.state) for s in ordered[:allowed])
 
 
-def choose_queries(
-    sessions: Sequence[SessionState], *, longer_than_seconds: float, at_most: int
-) -> tuple[Target, ...]:
+def choose_queries(sessions: Sequence[SessionState], *, longer_than_seconds: float, at_most: int) -> tuple[Target, ...]:
     """The queries to end: those that have run for longer than the bound, the oldest first, `at_most` of them.
 
     Those that only wait for another's lock come last, for they use no processor.
