@@ -84,20 +84,18 @@ CREATE OR REPLACE FUNCTION ops.end_session(session integer, started timestamptz,
             AND state IN ('idle', 'idle in transaction', 'idle in transaction (aborted)')
     $$;
 
-CREATE OR REPLACE FUNCTION ops.cancel_query(session integer, started timestamptz, since timestamptz)
+CREATE OR REPLACE FUNCTION ops.cancel_query(session integer, since timestamptz)
     RETURNS boolean LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
         SELECT coalesce(bool_or(pg_cancel_backend(pid)), false) FROM pg_stat_activity
-        WHERE pid = session AND backend_start = started AND query_start = since AND usename = current_user
-            AND state = 'active'
+        WHERE pid = session AND query_start = since AND usename = current_user AND state = 'active'
     $$;
 
-CREATE OR REPLACE FUNCTION ops.end_query(session integer, started timestamptz, since timestamptz)
+CREATE OR REPLACE FUNCTION ops.end_query(session integer, since timestamptz)
     RETURNS boolean LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
         SELECT coalesce(bool_or(pg_terminate_backend(pid)), false) FROM pg_stat_activity
-        WHERE pid = session AND backend_start = started AND query_start = since AND usename = current_user
-            AND state = 'active'
+        WHERE pid = session AND query_start = since AND usename = current_user AND state = 'active'
     $$;
 
 REVOKE ALL ON FUNCTION ops.end_session, ops.cancel_query, ops.end_query FROM PUBLIC;

@@ -6,10 +6,12 @@ from opskit.acting import acted, decided, refused
 from opskit.adapters.cache_capacity import CacheCapacity
 from opskit.adapters.caches import Caches
 from opskit.adapters.endpoints import CACHE, Endpoints
-from opskit.decisions.cache_change import why_not
-from opskit.decisions.capacity import next_count
+from opskit.decisions.capacity import CacheNodes, more_replicas
+from opskit.decisions.live import live_cache
 from opskit.errors import InvalidInputError, NotReadyError, QuotaExceededError
 from opskit.step import Run, step
+
+AVAILABLE = "available"
 
 
 @step
@@ -27,25 +29,24 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     group = Caches().group(arn.rpartition(":")[2])
     if group is None or group.arn != arn:
         return refused(f"there is no replication group {arn}")
+    configuration = group.configuration
+    nodes = CacheNodes(configuration.node_type, configuration.replicas_per_group, group.status)
     live = endpoints.read(CACHE).text
 
     def choose() -> dict[str, Any] | str:
-        reason = why_not(group, live)
-        if reason:
-            return reason
-        present = group.configuration.replicas_per_group
-        limits = [("the runbook", int(event["plan"]["bounds"]["at_most"]))]
-        wanted = next_count(present, 1, limits)
-        if isinstance(wanted, str):
-            return f"the cache {group.identifier} cannot have more replicas: {wanted}"
-        return {"action": "add_cache_replica", "cache": group.identifier, "from": present, "to": wanted}
+        if live_cache([group], live) is None:
+            return f"the cache {group.identifier} is not the one that the service uses, which is at {live}"
+        more = more_replicas(nodes, int(event["plan"]["bounds"]["at_most"]))
+        if not more.possible:
+            return f"{group.identifier}: {more.reason}"
+        return {"action": "add_cache_replica", "cache": group.identifier, "from": more.before, "to": more.after}
 
     facts = decided(run, lock, choose)
     if isinstance(facts, str):
         return refused(facts)
     wanted = int(facts["to"])
     # Once begun, the group is not available until it is done.
-    if group.configuration.replicas_per_group < wanted and why_not(group, live) is None:
+    if nodes.replicas < wanted and nodes.status == AVAILABLE:
         try:
             CacheCapacity().have_replicas(group.identifier, wanted)
         except (InvalidInputError, NotReadyError, QuotaExceededError) as error:

@@ -1,11 +1,13 @@
 """Remediate: the service's own queries that run for too long are cancelled, and ended if they do not heed that."""
 
+from datetime import datetime
 from typing import Any
 
 from opskit.acting import acted, decided, refused
 from opskit.adapters.database_activity import REMEDY, DatabaseActivity, until_gone
 from opskit.adapters.service_database import live_endpoint, open_database
-from opskit.decisions.sessions import Target, choose_queries
+from opskit.clock import moment_of
+from opskit.decisions.queries import QueryBounds, queries_to_end
 from opskit.step import Run, step
 
 CONNECT_SECONDS = 5
@@ -26,7 +28,8 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         DatabaseError: it refused; `scripts/database-roles.sql` may have to be run again.
     """
     lock = run.hold(event)
-    bounds = event["plan"]["bounds"]
+    given = event["plan"]["bounds"]
+    bounds = QueryBounds(float(given["longer_than_seconds"]), int(given["at_most"]))
     with open_database(
         run.platform,
         live_endpoint(run.platform),
@@ -35,27 +38,33 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         statement_seconds=STATEMENT_SECONDS,
     ) as session:
         activity = DatabaseActivity(session)
-        capture = activity.capture()
+        capture, role = activity.capture(), activity.service_role()
 
         def choose() -> dict[str, Any] | str:
-            longest = bounds["longer_than_seconds"]
-            chosen = choose_queries(activity.sessions(), longer_than_seconds=longest, at_most=int(bounds["at_most"]))
-            if not chosen:
-                return f"no query of the service has run for more than {longest:g} s"
-            return {"action": "end_queries", "chosen": [target.as_dict() for target in chosen]}
+            look = activity.look()
+            found = queries_to_end(
+                look.queries, look.now, role=role, database=run.platform.database_name, bounds=bounds
+            )
+            if not found.queries:
+                return f"no query may be ended: {found.reason}"
+            return {"action": "end_queries", "why": found.reason, "chosen": [one.as_dict() for one in found.queries]}
 
         facts = decided(run, lock, choose)
         if isinstance(facts, str):
             return refused(facts, capture=capture)
-        targets = [Target.from_dict(each) for each in facts["chosen"]]
-        for target in targets:
-            activity.cancel_query(target)
-        running = until_gone(activity, targets, queries=True)
-        for target in running:
-            activity.end_query(target)
-        left = until_gone(activity, running, queries=True)
-    cancelled, ended = len(targets) - len(running), len(running) - len(left)
-    told = {"cancelled": cancelled, "sessions_ended": ended, "left": len(left), "chosen": facts["chosen"]}
+        told = {(one["pid"], moment_of(one["query_start"])) for one in facts["chosen"]}
+
+        def there() -> set[tuple[int, datetime]]:
+            return {(one.pid, one.query_start) for one in activity.look().queries if one.query_start}
+
+        for pid, since in told:
+            activity.cancel_query(pid, since)
+        heedless = until_gone(there, told)
+        for pid, since in heedless:
+            activity.end_query(pid, since)
+        left = until_gone(there, heedless)
+    cancelled, ended = len(told) - len(heedless), len(heedless) - len(left)
+    result = {"cancelled": cancelled, "sessions_ended": ended, "left": len(left), "why": facts["why"]}
     if not cancelled + ended:
-        return refused(f"{len(left)} queries were told to end and go on", told, capture)
-    return acted(f"{cancelled} queries of the service were cancelled, {ended} ended with their sessions", told, capture)
+        return refused(f"{len(left)} queries were told to end and go on", result, capture)
+    return acted(f"{cancelled} queries of {role} were cancelled, {ended} ended with their sessions", result, capture)

@@ -1,11 +1,13 @@
 """Remediate: the service's own sessions that are stuck in a transaction or long idle end, the oldest first."""
 
+from datetime import datetime
 from typing import Any
 
 from opskit.acting import acted, decided, refused
 from opskit.adapters.database_activity import REMEDY, DatabaseActivity, until_gone
 from opskit.adapters.service_database import live_endpoint, open_database
-from opskit.decisions.sessions import Target, choose_sessions
+from opskit.clock import moment_of
+from opskit.decisions.sessions import SessionBounds, sessions_to_end
 from opskit.step import Run, step
 
 CONNECT_SECONDS = 5
@@ -25,7 +27,13 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         DatabaseError: it refused; `scripts/database-roles.sql` may have to be run again.
     """
     lock = run.hold(event)
-    bounds = event["plan"]["bounds"]
+    given = event["plan"]["bounds"]
+    bounds = SessionBounds(
+        idle_in_transaction_seconds=float(given["idle_in_transaction_seconds"]),
+        idle_seconds=float(given["idle_seconds"]),
+        at_most=int(given["at_most"]),
+        keep=int(given["keep"]),
+    )
     with open_database(
         run.platform,
         live_endpoint(run.platform),
@@ -34,33 +42,33 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         statement_seconds=STATEMENT_SECONDS,
     ) as session:
         activity = DatabaseActivity(session)
-        capture, before = activity.capture(), activity.sessions()
+        capture, role = activity.capture(), activity.service_role()
 
         def choose() -> dict[str, Any] | str:
-            chosen = choose_sessions(
-                before,
-                idle_in_transaction_seconds=bounds["idle_in_transaction_seconds"],
-                idle_seconds=bounds["idle_seconds"],
-                at_most=int(bounds["at_most"]),
-                keep=int(bounds["keep"]),
+            look = activity.look()
+            found = sessions_to_end(
+                look.sessions, look.now, role=role, database=run.platform.database_name, bounds=bounds
             )
-            if not chosen:
-                return f"none of the service's {len(before)} sessions is idle beyond the bounds and may end"
-            targets = [target.as_dict() for target in chosen]
-            return {"action": "end_sessions", "sessions": len(before), "chosen": targets}
+            if not found.sessions:
+                return f"no session may be ended: {found.reason}"
+            chosen = [one.as_dict() for one in found.sessions]
+            return {"action": "end_sessions", "why": found.reason, "sessions": found.of_service, "chosen": chosen}
 
         facts = decided(run, lock, choose)
         if isinstance(facts, str):
-            return refused(facts, {"sessions": len(before)}, capture)
-        targets = [Target.from_dict(each) for each in facts["chosen"]]
-        for target in targets:
-            activity.end_session(target)
-        left = until_gone(activity, targets, queries=False)
-        after = len(activity.sessions())
-    ended = len(targets) - len(left)
-    told = {"sessions_before": facts["sessions"], "sessions_after": after, "ended": ended, "chosen": facts["chosen"]}
+            return refused(facts, capture=capture)
+        told = {
+            (one["pid"], moment_of(one["backend_start"])): moment_of(one["state_change"]) for one in facts["chosen"]
+        }
+        for (pid, started), since in told.items():
+            activity.end_session(pid, started, since)
+
+        def there() -> set[tuple[int, datetime]]:
+            return {(one.pid, one.backend_start) for one in activity.look().sessions}
+
+        ended = len(told) - len(until_gone(there, told))
+        after = sum(one.role == role for one in activity.look().sessions)
+    result = {"sessions_before": facts["sessions"], "sessions_after": after, "ended": ended, "why": facts["why"]}
     if not ended:
-        return refused(
-            "the sessions that were idle beyond the bounds have begun to work: none was ended", told, capture
-        )
-    return acted(f"{ended} of the service's {facts['sessions']} sessions were ended; {after} remain", told, capture)
+        return refused("the sessions that idled for too long have begun to work: none was ended", result, capture)
+    return acted(f"{ended} of {facts['sessions']} sessions of {role} were ended; {after} remain", result, capture)

@@ -6,10 +6,12 @@ from opskit.acting import acted, decided, refused
 from opskit.adapters.cache_capacity import CacheCapacity
 from opskit.adapters.caches import Caches
 from opskit.adapters.endpoints import CACHE, Endpoints
-from opskit.decisions.cache_change import why_not
-from opskit.decisions.capacity import next_size
+from opskit.decisions.capacity import CacheNodes, larger_nodes
+from opskit.decisions.live import live_cache
 from opskit.errors import InvalidInputError, NotReadyError, QuotaExceededError
 from opskit.step import Run, step
+
+AVAILABLE = "available"
 
 
 @step
@@ -27,23 +29,23 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     group = Caches().group(arn.rpartition(":")[2])
     if group is None or group.arn != arn:
         return refused(f"there is no replication group {arn}")
-    live, present = endpoints.read(CACHE).text, group.configuration.node_type
+    configuration = group.configuration
+    nodes = CacheNodes(configuration.node_type, configuration.replicas_per_group, group.status)
+    live = endpoints.read(CACHE).text
 
     def choose() -> dict[str, Any] | str:
-        reason = why_not(group, live)
-        if reason:
-            return reason
-        try:
-            wanted = next_size(present, event["plan"]["bounds"]["sizes"])
-        except ValueError as error:
-            return f"the cache {group.identifier} cannot be larger: {error}"
-        return {"action": "resize_cache", "cache": group.identifier, "from": present, "to": wanted}
+        if live_cache([group], live) is None:
+            return f"the cache {group.identifier} is not the one that the service uses, which is at {live}"
+        more = larger_nodes(nodes, event["plan"]["bounds"]["sizes"])
+        if not more.possible:
+            return f"{group.identifier}: {more.reason}"
+        return {"action": "resize_cache", "cache": group.identifier, "from": more.before, "to": more.after}
 
     facts = decided(run, lock, choose)
     if isinstance(facts, str):
         return refused(facts)
     # Once begun, the group is not available until it is done.
-    if present != facts["to"] and why_not(group, live) is None:
+    if nodes.node_type != facts["to"] and nodes.status == AVAILABLE:
         try:
             CacheCapacity().resize(group.identifier, facts["to"])
         except (InvalidInputError, NotReadyError, QuotaExceededError) as error:

@@ -1,11 +1,12 @@
 """Remediate: more nodes for the cluster, within the node group's own maximum."""
 
 import hashlib
+from dataclasses import asdict
 from typing import Any
 
 from opskit.acting import acted, decided, refused
-from opskit.adapters.node_groups import ACTIVE, NodeGroups
-from opskit.decisions.capacity import next_count
+from opskit.adapters.node_groups import NodeGroups
+from opskit.decisions.capacity import more_nodes
 from opskit.errors import NotReadyError
 from opskit.step import Run, step
 
@@ -35,16 +36,14 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     state = groups.state(platform.node_group)
 
     def choose() -> dict[str, Any] | str:
-        if state.status != ACTIVE:
-            return f"the node group {state.name} is {state.status}: one update at a time"
-        wanted = next_count(state.desired, int(plan["bounds"]["step"]), [("its own maximum", state.maximum)])
-        if isinstance(wanted, str):
-            return f"the node group {state.name} cannot have more nodes: {wanted}"
-        return {"action": "scale_node_group", "node_group": state.name, "from": state.desired, "to": wanted}
+        more = more_nodes(state, int(plan["bounds"]["step"]))
+        if not more.possible:
+            return more.reason
+        return {"action": "scale_node_group", "node_group": state.name, "from": more.before, "to": more.after}
 
     facts = decided(run, lock, choose)
     if isinstance(facts, str):
-        return refused(facts, state.as_dict())
+        return refused(facts, asdict(state))
     wanted = min(int(facts["to"]), state.maximum)
     if state.desired < wanted:
         try:

@@ -5,7 +5,7 @@ from typing import Any
 from opskit.acting import acted, decided, refused
 from opskit.adapters.balancer import Balancer
 from opskit.adapters.replicas import Replicas
-from opskit.decisions.capacity import next_count
+from opskit.decisions.capacity import more_pods
 from opskit.step import Run, step
 from opskit.traffic import Colour
 
@@ -32,15 +32,13 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         if len(live) != 1:
             return f"both colours have traffic ({weights.words}): nobody scales in the middle of a release"
         colour = live[0]
-        present, scaler = replicas.wanted(colour), replicas.autoscaler(colour)
+        present = replicas.pods(colour)
         if present is None:
             return f"there is no Deployment of {colour}"
-        limits = [("the runbook", int(bounds["at_most"]))]
-        limits += [("its autoscaler", scaler.maximum)] if scaler else []
-        wanted = next_count(present, int(bounds["step"]), limits)
-        if isinstance(wanted, str):
-            return f"{colour} cannot have more pods: {wanted}"
-        return {"action": "scale_service", "colour": colour.value, "from": present, "to": wanted}
+        more = more_pods(present, int(bounds["step"]), int(bounds["at_most"]))
+        if not more.possible:
+            return f"{colour}: {more.reason}"
+        return {"action": "scale_service", "colour": colour.value, "from": more.before, "to": more.after}
 
     facts = decided(run, lock, choose)
     if isinstance(facts, str):
@@ -48,10 +46,12 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     colour, wanted = Colour(facts["colour"]), int(facts["to"])
     if live != [colour]:
         return refused(f"{colour} has not all the traffic any more ({weights.words})", facts)
-    scaler = replicas.autoscaler(colour)
-    if scaler and scaler.minimum < wanted <= scaler.maximum:
+    present = replicas.pods(colour)
+    if present is None:
+        return refused(f"there is no Deployment of {colour} any more", facts)
+    if present.minimum is not None and present.minimum < wanted:
         replicas.raise_minimum(colour, wanted)
     # The autoscaler may have gone further meanwhile.
-    if (replicas.wanted(colour) or 0) < wanted:
+    if present.replicas < wanted:
         replicas.scale(colour, wanted)
     return acted(f"{colour} is to run {wanted} pods instead of {facts['from']}", facts)

@@ -5,15 +5,20 @@ functions that run as the service's role, so that PostgreSQL refuses it anybody 
 """
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
 
-from opskit.adapters.sql import Session
-from opskit.decisions.sessions import SessionState, Target
+from opskit.adapters.sql import Session as Connection
+from opskit.decisions.queries import ACTIVE, Query
+from opskit.decisions.sessions import Session
 from opskit.decisions.statement_text import redacted
 from opskit.errors import DatabaseError
 
 REMEDY = "ops_remedy"
+
+T = TypeVar("T")
 
 # Enough to see what goes on, and together a few KB: it travels with the execution.
 MOST_SESSIONS = 8
@@ -25,19 +30,16 @@ PAUSE_SECONDS = 0.5
 
 # Whose sessions may be ended is said by who owns the function that ends them.
 _SERVICE_ROLE = """
-    SELECT proowner FROM pg_catalog.pg_proc
+    SELECT pg_get_userbyid(proowner) FROM pg_catalog.pg_proc
     WHERE oid = 'ops.end_session(integer, timestamptz, timestamptz)'::pg_catalog.regprocedure
 """
-# Without parallel workers, which end with their leader. https://www.postgresql.org/docs/current/monitoring-stats.html
-_SESSIONS = f"""
-    SELECT pid, backend_start, state, state_change,
-        greatest(0, extract(epoch FROM clock_timestamp() - state_change))::float8, query_start,
-        coalesce(greatest(0, extract(epoch FROM clock_timestamp() - query_start)), 0)::float8,
-        wait_event_type || ':' || wait_event
-    FROM pg_catalog.pg_stat_activity
-    WHERE backend_type = 'client backend' AND state IS NOT NULL AND usesysid = ({_SERVICE_ROLE})
-    ORDER BY pid
-"""  # noqa: S608 - of this module's own text
+# Parallel workers are no client backends: they end with their leader.
+# https://www.postgresql.org/docs/15/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
+_LOOK = """
+    SELECT pid, backend_start, usename, datname, state, state_change, coalesce(application_name, ''), backend_type,
+        query_start, wait_event_type, coalesce(query, ''), clock_timestamp()
+    FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend' ORDER BY pid
+"""
 _COUNTS = """
     SELECT coalesce(usename, 'system'), coalesce(state, 'none'), count(*) FROM pg_catalog.pg_stat_activity
     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() GROUP BY 1, 2 ORDER BY 1, 2
@@ -63,18 +65,41 @@ _EXTENSION = """
 """
 
 
-class DatabaseActivity:
-    """The activity of the database that `session` is with; raises as `Session` does."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What there was at `now`, by the database's own clock."""
 
-    def __init__(self, session: Session) -> None:
+    now: datetime
+    sessions: tuple[Session, ...]
+    queries: tuple[Query, ...]
+
+
+class DatabaseActivity:
+    """The activity of the server that `session` is with; raises as `sql.Session` does."""
+
+    def __init__(self, session: Connection) -> None:
         self._session = session
 
-    def sessions(self) -> tuple[SessionState, ...]:
-        """Every session of the service's role, by process number.
+    def service_role(self) -> str:
+        """The role whose sessions may be ended.
 
-        Raises DatabaseError if `scripts/database-roles.sql` has not been run since the functions came.
+        Raises DatabaseError if `scripts/database-roles.sql` has not been run since it makes the functions for that.
         """
-        return tuple(SessionState(*row) for row in self._session.rows(_SESSIONS))
+        return str(self._session.rows(_SERVICE_ROLE)[0][0])
+
+    def look(self) -> Look:
+        """All clients' sessions, and the queries of those that are active."""
+        rows = self._session.rows(_LOOK)
+        return Look(
+            # There is always a row: this session's own.
+            now=max(row[11] for row in rows),
+            sessions=tuple(Session(*row[:8]) for row in rows),
+            queries=tuple(
+                Query(pid, began, role, database, state, wait, redacted(text, STATEMENT_LENGTH), kind)
+                for pid, _, role, database, state, _, _, kind, began, wait, text, _ in rows
+                if state == ACTIVE
+            ),
+        )
 
     def capture(self) -> dict[str, Any]:
         """What goes on now, JSON-ready and a few KB at most: a record for people.
@@ -95,33 +120,20 @@ class DatabaseActivity:
             "statements_absent": absent,
         }
 
-    def end_session(self, target: Target) -> bool:
-        """End an idle session, if it is still as it was seen; whether it was told to end."""
-        return self._call("SELECT ops.end_session(:pid, :started, :since)", target)
+    def end_session(self, pid: int, started: datetime, since: datetime) -> bool:
+        """End the service's session that `started` then and does nothing `since` then; whether it was told to end."""
+        return self._call("SELECT ops.end_session(:pid, :started, :since)", pid=pid, started=started, since=since)
 
-    def cancel_query(self, target: Target) -> bool:
-        """Cancel a query, if it still runs; whether it was told so. Its session stays."""
-        return self._call("SELECT ops.cancel_query(:pid, :started, :since)", target)
+    def cancel_query(self, pid: int, since: datetime) -> bool:
+        """Cancel the service's query that runs `since` then; whether it was told so. Its session stays."""
+        return self._call("SELECT ops.cancel_query(:pid, :since)", pid=pid, since=since)
 
-    def end_query(self, target: Target) -> bool:
-        """End the session of a query, if that still runs; whether it was told so."""
-        return self._call("SELECT ops.end_query(:pid, :started, :since)", target)
+    def end_query(self, pid: int, since: datetime) -> bool:
+        """End the session of the service's query that runs `since` then; whether it was told so."""
+        return self._call("SELECT ops.end_query(:pid, :since)", pid=pid, since=since)
 
-    def remaining(self, targets: Sequence[Target], *, queries: bool) -> tuple[Target, ...]:
-        """Those of `targets` that are still there; with `queries`, whose query still runs."""
-        there = {(s.pid, s.started): s for s in self.sessions()}
-
-        def left(target: Target) -> bool:
-            found = there.get((target.pid, target.started))
-            if found is None or not queries:
-                return found is not None
-            return found.state == "active" and found.query_began == target.since
-
-        return tuple(target for target in targets if left(target))
-
-    def _call(self, statement: str, target: Target) -> bool:
-        rows = self._session.rows(statement, pid=target.pid, started=target.started, since=target.since)
-        return bool(rows[0][0])
+    def _call(self, statement: str, **params: Any) -> bool:
+        return bool(self._session.rows(statement, **params)[0][0])
 
     def _statements(self) -> tuple[list[dict[str, Any]] | None, str | None]:
         schema = self._session.rows(_EXTENSION)
@@ -150,19 +162,14 @@ class DatabaseActivity:
 
 
 def until_gone(
-    activity: DatabaseActivity,
-    targets: Sequence[Target],
-    *,
-    queries: bool,
-    looks: int = LOOKS,
-    sleep: Callable[[float], None] = time.sleep,
-) -> tuple[Target, ...]:
-    """Those of `targets` that `remaining` still finds after up to `looks` looks, half a second apart."""
-    left = tuple(targets)
+    there: Callable[[], set[T]], told: Iterable[T], *, looks: int = LOOKS, sleep: Callable[[float], None] = time.sleep
+) -> set[T]:
+    """Those of `told` that are still `there` after up to `looks` looks, half a second apart."""
+    left = set(told)
     for look in range(looks):
         if look:
             sleep(PAUSE_SECONDS)
-        left = activity.remaining(left, queries=queries)
+        left &= there()
         if not left:
             break
     return left

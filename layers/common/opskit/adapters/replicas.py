@@ -1,12 +1,15 @@
 """The service's pods one by one and as a number: how many a colour runs and may run, and the eviction of one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from opskit.adapters.cluster import connect_api
 from opskit.adapters.kubernetes_api import KubernetesApi, Object
-from opskit.decisions.replacement import PodAddress
+from opskit.clock import moment_of
+from opskit.decisions.capacity import Pods
+from opskit.decisions.unhealthy import Pod
 from opskit.errors import ClusterError
 from opskit.traffic import Colour
 
@@ -18,11 +21,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Autoscaler:
-    """Between how many pods a colour's HorizontalPodAutoscaler chooses."""
+class PodAddress:
+    """A pod and where it is reached: its own address, or the node's and the node's ports. None without an address."""
 
-    minimum: int
-    maximum: int
+    name: str
+    uid: str
+    created_at: datetime
+    address: str | None
+    ports: tuple[int, ...]
+    ready: bool
+    terminating: bool
+
+    def at(self, targets: Iterable[str]) -> Pod:
+        """The pod, with that of `targets` (`address:port`) which it is."""
+        own = {f"{self.address}:{port}" for port in self.ports} if self.address else set()
+        target = next((target for target in targets if target in own), None)
+        return Pod(self.name, self.uid, target, self.created_at, self.ready, self.terminating)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +68,16 @@ class Replicas:
         api = connect_api(platform, session_name=session_name, eks=eks, sts=sts)
         return cls(api, namespace=platform.namespace, service=platform.service)
 
-    def wanted(self, colour: Colour) -> int | None:
-        """How many pods `colour`'s Deployment is to run; None if there is no Deployment."""
+    def pods(self, colour: Colour) -> Pods | None:
+        """How many pods `colour` is to run and its autoscaler's bounds; None if it has no Deployment."""
         found = self._api.get(self._path("/apis/apps/v1", "deployments", self._name(colour)))
-        return None if found is None else int(found["spec"].get("replicas", 1))
-
-    def autoscaler(self, colour: Colour) -> Autoscaler | None:
-        """`colour`'s autoscaler, if it has one."""
-        found = self._api.get(self._autoscaler_path(colour))
         if found is None:
             return None
-        return Autoscaler(int(found["spec"].get("minReplicas", 1)), int(found["spec"]["maxReplicas"]))
+        wanted = int(found["spec"].get("replicas", 1))
+        scaler = self._api.get(self._autoscaler_path(colour))
+        if scaler is None:
+            return Pods(wanted)
+        return Pods(wanted, int(scaler["spec"].get("minReplicas", 1)), int(scaler["spec"]["maxReplicas"]))
 
     def raise_minimum(self, colour: Colour, count: int) -> None:
         """Have `colour`'s autoscaler run no fewer than `count` pods: else it would take added ones away again."""
@@ -132,6 +145,7 @@ def _address(pod: Object) -> PodAddress:
     return PodAddress(
         name=metadata["name"],
         uid=metadata["uid"],
+        created_at=moment_of(metadata["creationTimestamp"]),
         address=address,
         ports=tuple(int(port) for port in ports),
         ready=any(

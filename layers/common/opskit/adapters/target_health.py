@@ -1,24 +1,17 @@
-"""Which targets of a target group fail their health checks."""
+"""What the balancer thinks of each target of a target group."""
 
 from typing import Any
 
 from opskit import clients
-from opskit.decisions.replacement import UnhealthyTarget
 
 
-def unhealthy_targets(target_group_arn: str, client: Any = None) -> tuple[UnhealthyTarget, ...]:
-    """The targets in the state `unhealthy`, by address; not those that are new or draining.
+def target_states(target_group_arn: str, client: Any = None) -> dict[str, str]:
+    """The state of each registered target by its `address:port`: `healthy`, `unhealthy`, `initial`, `draining` …
 
     https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetHealth.html
     """
     described = (client or clients.client("elbv2")).describe_target_health(TargetGroupArn=target_group_arn)
-    found = [
-        UnhealthyTarget(
-            each["Target"]["Id"],
-            int(each["Target"].get("Port", 0)),
-            ": ".join(filter(None, (each["TargetHealth"].get("Reason"), each["TargetHealth"].get("Description")))),
-        )
+    return {
+        f"{each['Target']['Id']}:{each['Target']['Port']}": each["TargetHealth"].get("State", "unavailable")
         for each in described["TargetHealthDescriptions"]
-        if each["TargetHealth"].get("State") == "unhealthy"
-    ]
-    return tuple(sorted(found, key=lambda target: (target.address, target.port)))
+    }

@@ -1,110 +1,86 @@
-"""Which sessions and queries of the service's database a repair may end.
+"""Which sessions of the database may be ended: idle ones of the service, those that are idle for longest first."""
 
-Only those of the service's own role are ever candidates; the caller passes these alone. Ages are in seconds, as the
-database measured them.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
-from opskit.clock import moment_of, timestamp
+from opskit.clock import timestamp
 
+CLIENT = "client backend"
+# The states in which a session does nothing, as pg_stat_activity calls them:
+# https://www.postgresql.org/docs/15/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
 IDLE = "idle"
-IN_TRANSACTION = ("idle in transaction", "idle in transaction (aborted)")
-ACTIVE = "active"
-# What pg_stat_activity calls waiting for another session's lock.
-LOCK = "Lock"
+IDLE_IN_TRANSACTION = ("idle in transaction", "idle in transaction (aborted)")
 
 
 @dataclass(frozen=True, slots=True)
-class SessionState:
-    """One session: what it does and for how long. `state_seconds` since the state changed, `query_seconds` since the
-    present (or last) statement began. `wait` is `<type>:<event>`, None while it runs.
-    """
+class Session:
+    """A row of pg_stat_activity. `state_change`: since when it is in `state`. `pid` and `backend_start` identify it."""
 
     pid: int
-    started: datetime
-    state: str
-    changed: datetime
-    state_seconds: float
-    query_began: datetime | None = None
-    query_seconds: float = 0.0
-    wait: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A session as it was seen: it is ended only if nothing about it has changed since.
-
-    `since` is when it fell idle, or when its query began.
-    """
-
-    pid: int
-    started: datetime
-    since: datetime
-    seconds: float
-    state: str
+    backend_start: datetime
+    role: str | None
+    database: str | None
+    state: str | None
+    state_change: datetime | None
+    application: str = ""
+    backend_type: str = CLIENT
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {
-            "pid": self.pid,
-            "started": timestamp(self.started),
-            "since": timestamp(self.since),
-            "seconds": round(self.seconds, 1),
-            "state": self.state,
+        return asdict(self) | {
+            "backend_start": timestamp(self.backend_start),
+            "state_change": timestamp(self.state_change) if self.state_change else None,
         }
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `as_dict`."""
-        return cls(
-            pid=int(data["pid"]),
-            started=moment_of(data["started"]),
-            since=moment_of(data["since"]),
-            seconds=float(data["seconds"]),
-            state=str(data["state"]),
-        )
+
+@dataclass(frozen=True, slots=True)
+class SessionBounds:
+    """The bounds of the action `end_sessions`: from which age on, how many at once, how many of the service stay."""
+
+    idle_in_transaction_seconds: float
+    idle_seconds: float
+    at_most: int
+    keep: int
 
 
-def choose_sessions(
-    sessions: Sequence[SessionState],
-    *,
-    idle_in_transaction_seconds: float,
-    idle_seconds: float,
-    at_most: int,
-    keep: int,
-) -> tuple[Target, ...]:
-    """The sessions to end: those idle in a transaction for too long, then the long idle ones, the oldest first.
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """The sessions to end, in this order; how many the service has, and others have; and what this rests on."""
 
-    Never an active one, never more than `at_most`, and never so many that fewer than `keep` of them all remain.
+    sessions: tuple[Session, ...]
+    of_service: int
+    of_others: int
+    reason: str
+
+
+def sessions_to_end(
+    sessions: Sequence[Session], now: datetime, *, role: str, database: str, bounds: SessionBounds
+) -> Endings:
+    """The service's sessions that idle for longer than the bounds, those in a transaction first, the oldest first.
+
+    `role` and `database` are the service's; a session of anybody else, or one that works, is never among them, and
+    `bounds.keep` of the service's are left. `now` is the database's own clock, to which `state_change` belongs.
     """
-    stuck = [s for s in sessions if s.state in IN_TRANSACTION and s.state_seconds > idle_in_transaction_seconds]
-    idle = [s for s in sessions if s.state == IDLE and s.state_seconds > idle_seconds]
-    ordered = [*_oldest_first(stuck), *_oldest_first(idle)]
-    allowed = max(0, min(at_most, len(sessions) - keep))
-    return tuple(Target(s.pid, s.started, s.changed, s.state_seconds, s.state) for s in ordered[:allowed])
+    clients = [one for one in sessions if one.backend_type == CLIENT]
+    ours = [one for one in clients if one.role == role and one.database == database]
+    in_transaction = _idle(ours, IDLE_IN_TRANSACTION, now, bounds.idle_in_transaction_seconds)
+    idle = _idle(ours, (IDLE,), now, bounds.idle_seconds)
+    room = max(0, min(bounds.at_most, len(ours) - bounds.keep))
+    chosen = (*in_transaction, *idle)[:room]
+    others = len(clients) - len(ours)
+    words = (
+        f"{len(ours)} sessions of {role}: {len(in_transaction)} idle in a transaction for too long, {len(idle)} idle"
+    )
+    words = f"{words} for too long; at most {bounds.at_most} are ended and {bounds.keep} kept; {others} of others"
+    return Endings(chosen, len(ours), others, words)
 
 
-def choose_queries(sessions: Sequence[SessionState], *, longer_than_seconds: float, at_most: int) -> tuple[Target, ...]:
-    """The queries to end: those that have run for longer than the bound, the oldest first, `at_most` of them.
-
-    Those that only wait for another's lock come last, for they use no processor.
-    """
-    long = [
-        (s, s.query_began)
-        for s in sessions
-        if s.state == ACTIVE and s.query_began is not None and s.query_seconds > longer_than_seconds
+def _idle(sessions: Sequence[Session], states: Sequence[str], now: datetime, seconds: float) -> list[Session]:
+    found = [
+        (one.state_change, one.pid, one)
+        for one in sessions
+        if one.state in states and one.state_change is not None and (now - one.state_change).total_seconds() >= seconds
     ]
-    long.sort(key=lambda found: (_waits_for_lock(found[0]), -found[0].query_seconds, found[0].pid))
-    return tuple(Target(s.pid, s.started, began, s.query_seconds, s.state) for s, began in long[: max(0, at_most)])
-
-
-def _oldest_first(sessions: Sequence[SessionState]) -> list[SessionState]:
-    return sorted(sessions, key=lambda s: (-s.state_seconds, s.pid))
-
-
-def _waits_for_lock(session: SessionState) -> bool:
-    return (session.wait or "").partition(":")[0] == LOCK
+    return [one for _, _, one in sorted(found, key=lambda item: item[:2])]
