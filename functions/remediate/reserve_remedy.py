@@ -53,7 +53,7 @@ def _judge(run: Run, event: dict[str, Any], view: View) -> tuple[str, str]:
         run.execution.name,
         view.runbooks.hourly_cap,
         run.clock.now(),
-        view.runbooks.cap_window_seconds,
+        window_seconds=view.runbooks.cap_window_seconds,
     )
     return (RESERVED, place.reason) if place.reserved else (Stand.ESCALATE, f"cap: {place.reason}")
 
