@@ -98,7 +98,7 @@ def test_a_session_of_anybody_else_stays(server: Server, activity: DatabaseActiv
         pid = pid_of(other)
         assert not told(activity, session_of(activity, pid))
         # Nor without the function: PostgreSQL itself keeps the role from it.
-        with login(server, REMEDY) as direct, pytest.raises(DriverError, match="permission denied|must be a member"):
+        with login(server, REMEDY) as direct, pytest.raises(DriverError, match=r"permission denied|must be a member"):
             direct.run("SELECT pg_terminate_backend(:pid)", pid=pid)
         assert pid_of(other) == pid
 
