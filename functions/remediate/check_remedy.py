@@ -28,7 +28,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         alarm,
         unreadable=unreadable,
         acted_at=moment_of(event["acted_at"]),
-        verify_seconds=admission["runbook"]["verify_seconds"],
+        verify_seconds=event["reservation"]["plan"]["verify_seconds"],
         now=now,
     )
     return verdict.as_dict() | {"at": timestamp(now)}
