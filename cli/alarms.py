@@ -9,7 +9,6 @@ from cli.exits import ExitCode, Failure
 
 if TYPE_CHECKING:
     from cli.session import Session
-    from opskit.decisions.runbook import Runbooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +52,25 @@ def suffix_of(session: "Session", name: str) -> str:
     return bare.removeprefix(f"{session.name}-")
 
 
-def firing(session: "Session", runbooks: "Runbooks | None") -> list[Firing]:
+def firing(session: "Session") -> list[Firing]:
     """The alarms of the environment that are in ALARM, longest first."""
+    from opskit.adapters.alarms import state_of  # noqa: PLC0415 - not needed for --help
+    from opskit.errors import RunbooksError  # noqa: PLC0415
+
+    try:
+        known = session.runbooks.by_alarm
+    except RunbooksError:
+        # What fires can be told without them.
+        known = {}
     pages = (
         session.client("cloudwatch")
         .get_paginator("describe_alarms")
         .paginate(AlarmNamePrefix=f"{session.name}-", StateValue="ALARM", AlarmTypes=["MetricAlarm", "CompositeAlarm"])
     )
-    found = [alarm for page in pages for alarm in (*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ()))]
-    known = runbooks.by_alarm if runbooks else {}
+    found = [state_of(alarm) for page in pages for kind in ("MetricAlarms", "CompositeAlarms") for alarm in page[kind]]
     told = [
-        Firing(suffix, _since(alarm), alarm.get("StateReason", ""), suffix in known)
-        for alarm in found
-        for suffix in [suffix_of(session, alarm["AlarmName"])]
+        Firing(suffix, state.since, state.reason, suffix in known)
+        for state in found
+        for suffix in [suffix_of(session, state.name)]
     ]
     return sorted(told, key=lambda one: one.since)
-
-
-def _since(alarm: Any) -> datetime:
-    # StateUpdatedTimestamp moves whenever the reason does: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricAlarm.html
-    found: datetime = alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"]
-    return found

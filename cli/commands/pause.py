@@ -9,7 +9,7 @@ from cli.alarms import Firing, firing, repaired
 from cli.exits import ExitCode, Failure
 from cli.moments import as_future_moment, as_span, parse_moment, parse_span
 from cli.options import Context, command, not_empty
-from cli.output import brief, elapsed, facts, moment
+from cli.output import elapsed, moment
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,13 +43,25 @@ def pause(
     """
     if span and until:
         raise Failure(ExitCode.USAGE, "UsageError", "--for and --until exclude each other")
+    from opskit.adapters.switch import SwitchState  # noqa: PLC0415 - not needed for --help
+
     now = datetime.now(UTC)
-    end = now + parse_span(span) if span else parse_moment(until, now) if until else None
     before = _read(context)
-    _write(context, paused=True, until=end, reason=reason, now=now)
-    after = _read(context)
-    document = _told(after) | {"before": _told(before)}
-    context.output.result(document, lambda console: _show_pause(console, context.session.name, after, before))
+    end = now + parse_span(span) if span else parse_moment(until, now) if until else None
+    state = SwitchState(paused=True, until=end, reason=reason, by=context.session.caller["arn"], at=now)
+    context.session.switch.write(state)
+    document = told(state, now) | {"before": told(before, now)}
+
+    def render(console: "Console") -> None:
+        ends = f"until {moment(end)}, in {elapsed((end - now).total_seconds())}" if end else "until `ops resume`"
+        console.print(f"repairs of {context.session.name} are paused {ends}", style="yellow")
+        if before.unreadable:
+            console.print(f"the switch was broken before: {before.reason}")
+        elif before.holds(now):
+            console.print(f"this replaces an earlier pause: {before.words}")
+        console.print("alarms go on telling people; what has acted already is not undone, see `ops remediations`")
+
+    context.output.result(document, render)
     return ExitCode.SUCCESS
 
 
@@ -60,32 +72,59 @@ def resume(
     alarm: Annotated[
         str | None,
         typer.Option(
-            "--alarm", callback=not_empty, help="Not the pause: let this runbook act again, which its strikes stopped."
+            "--alarm", callback=not_empty, help="Not the pause: let this runbook act again after three strikes."
         ),
     ] = None,
 ) -> ExitCode:
     """Let alarms repair again, and show which are firing.
 
     An alarm that went off during the pause starts nothing by itself any more: `ops remediate --alarm` does.
-    With --alarm: clears the strikes of one runbook, once a person has looked why its repairs did not help.
+    With --alarm: lifts the block of one runbook, once a person has looked why its repairs did not help.
     """
     return _unblock(context, alarm) if alarm else _lift(context, reason)
 
 
-def _lift(context: Context, reason: str | None) -> ExitCode:
+def told(state: "SwitchState", now: datetime) -> dict[str, Any]:
+    """The switch as `--json` has it; `paused` is whether it holds at `now`."""
+    return state.as_dict() | {"paused": state.holds(now), "unreadable": state.unreadable}
+
+
+def _read(context: Context) -> "SwitchState":
+    """The switch as it is now; Failure where there is none: one that `ops` made would be in the stack's way."""
     session = context.session
+    client = session.client("ssm")
+    try:
+        client.get_parameter(Name=session.switch.name)
+    except client.exceptions.ParameterNotFound:
+        # Raises where there is no such environment at all.
+        session.ledger.live()
+        message = (
+            f"there is no parameter {session.switch.name}, so nothing repairs. The stack of {session.environment} is "
+            f"older than the repairs, or somebody has deleted it: `sam deploy --config-env {session.environment}`"
+        )
+        raise Failure(ExitCode.UNREACHABLE, "SwitchNotFound", message) from None
+    return session.switch.read()
+
+
+def _lift(context: Context, reason: str | None) -> ExitCode:
+    from opskit.adapters.switch import SwitchState  # noqa: PLC0415 - not needed for --help
+
+    session = context.session
+    now = datetime.now(UTC)
     before = _read(context)
+    after = before
     if before.paused:
-        _write(context, paused=False, until=None, reason=reason or "resumed", now=datetime.now(UTC))
-    after = _read(context)
-    alarms = firing(session, session.runbooks)
-    document = _told(after) | {"before": _told(before), "firing": [one.as_dict() for one in alarms]}
+        by = session.caller["arn"]
+        after = SwitchState(paused=False, reason=reason or "resumed", by=by, at=now)
+        session.switch.write(after)
+    alarms = firing(session)
+    document = told(after, now) | {"before": told(before, now), "firing": [one.as_dict() for one in alarms]}
 
     def render(console: "Console") -> None:
-        if not before.paused:
-            console.print(f"repairs of {session.name} were not paused", style="green")
+        if before.holds(now):
+            console.print(f"repairs of {session.name} are on again; they were {before.words}", style="green")
         else:
-            console.print(f"repairs of {session.name} are on again; they were paused {_why(before)}", style="green")
+            console.print(f"repairs of {session.name} were not paused", style="green")
         _show_firing(console, alarms)
 
     context.output.result(document, render)
@@ -96,17 +135,37 @@ def _unblock(context: Context, alarm: str) -> ExitCode:
     session = context.session
     suffix = repaired(session, alarm)
     before = session.ledger.remedy_state(suffix)
-    session.ledger.cleared(suffix)
-    switch = _read(context)
-    document = {"alarm": suffix, "strikes_cleared": before.strikes, "paused": _told(switch)}
+    session.ledger.unblock(suffix)
+    now = datetime.now(UTC)
+    switch = session.switch.read()
+    document = {
+        "alarm": suffix,
+        "strikes": before.strikes,
+        "blocked_by": before.blocked_by,
+        "switch": told(switch, now),
+    }
 
     def render(console: "Console") -> None:
-        if before.strikes:
-            console.print(f"{suffix} may repair again; cleared: {before.strikes} without effect in a row", style="green")
+        if before.blocked_by:
+            words = f"{suffix} may be repaired again; {before.blocked_by} was the last of {before.strikes} without effect"
+        elif before.strikes:
+            words = f"{suffix} was not blocked; {before.strikes} repairs without effect are forgotten"
         else:
-            console.print(f"{suffix} had no repair without effect to clear", style="green")
-        if switch.paused:
-            console.print(f"all repairs are still paused {_why(switch)}: ops resume", style="yellow")
+            words = f"{suffix} was not blocked"
+        console.print(words, style="green")
+        if switch.holds(now):
+            console.print(f"all repairs are still {switch.words}; ops resume", style="yellow")
 
     context.output.result(document, render)
     return ExitCode.SUCCESS
+
+
+def _show_firing(console: "Console", alarms: list[Firing]) -> None:
+    if not alarms:
+        console.print("no alarm is firing")
+        return
+    console.print(f"firing now, and none of them starts its runbook by itself any more ({len(alarms)}):")
+    width = max(len(one.suffix) for one in alarms)
+    for one in alarms:
+        start = f"ops remediate --alarm {one.suffix}" if one.runbook else "no runbook: look yourself"
+        console.print(f"  {one.suffix:<{width}}  since {moment(one.since)}  {start}")
