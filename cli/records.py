@@ -47,10 +47,11 @@ def operation(record: "Record") -> str:
 
 
 def subject(record: "Record") -> str:
-    """What it was about: a release's image, a snapshot's hour, a restore's mode, a drill's id."""
+    """What it was about: a release's image, a snapshot's hour, a restore's mode, a drill's id, an alarm."""
     if not is_operation(record):
         return short_image(record.as_dict()["image"])
-    return next((str(record.facts[name]) for name in ("hour", "drill_id", "mode") if record.facts.get(name)), "-")
+    named = ("alarm", "hour", "drill_id", "mode")
+    return next((str(record.facts[name]) for name in named if record.facts.get(name)), "-")
 
 
 def took(record: "Record") -> str:

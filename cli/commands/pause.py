@@ -7,6 +7,7 @@ import typer
 
 from cli.alarms import Firing, firing, repaired
 from cli.exits import ExitCode, Failure
+from cli.failures import explain
 from cli.moments import as_future_moment, as_span, parse_moment, parse_span
 from cli.options import Context, command, not_empty
 from cli.output import elapsed, moment
@@ -117,18 +118,35 @@ def _lift(context: Context, reason: str | None) -> ExitCode:
         by = session.caller["arn"]
         after = SwitchState(paused=False, reason=reason or "resumed", by=by, at=now)
         session.switch.write(after)
-    alarms = firing(session)
-    document = told(after, now) | {"before": told(before, now), "firing": [one.as_dict() for one in alarms]}
+    alarms, problem = _firing(context)
+    document = told(after, now) | {
+        "before": told(before, now),
+        "firing": {"unreadable": problem.message} if problem else [one.as_dict() for one in alarms],
+    }
 
     def render(console: "Console") -> None:
         if before.holds(now):
             console.print(f"repairs of {session.name} are on again; they were {before.words}", style="green")
         else:
             console.print(f"repairs of {session.name} were not paused", style="green")
-        _show_firing(console, alarms)
+        if problem:
+            console.print(f"which alarms fire could not be read: {problem.message}", style="red")
+        else:
+            _show_firing(console, alarms)
 
     context.output.result(document, render)
-    return ExitCode.SUCCESS
+    return problem.code if problem else ExitCode.SUCCESS
+
+
+def _firing(context: Context) -> tuple[list[Firing], Failure | None]:
+    """The alarms that fire, or why they could not be read: the switch has been set by then, and that is told first."""
+    try:
+        return firing(context.session), None
+    except Exception as error:
+        failure = explain(error, context.session)
+        if failure is None:
+            raise
+        return [], failure
 
 
 def _unblock(context: Context, alarm: str) -> ExitCode:
@@ -147,7 +165,9 @@ def _unblock(context: Context, alarm: str) -> ExitCode:
 
     def render(console: "Console") -> None:
         if before.blocked_by:
-            words = f"{suffix} may be repaired again; {before.blocked_by} was the last of {before.strikes} without effect"
+            words = (
+                f"{suffix} may be repaired again; {before.blocked_by} was the last of {before.strikes} without effect"
+            )
         elif before.strikes:
             words = f"{suffix} was not blocked; {before.strikes} repairs without effect are forgotten"
         else:
@@ -164,7 +184,7 @@ def _show_firing(console: "Console", alarms: list[Firing]) -> None:
     if not alarms:
         console.print("no alarm is firing")
         return
-    console.print(f"firing now, and none of them starts its runbook by itself any more ({len(alarms)}):")
+    console.print("firing now; an alarm starts its runbook only when it goes off, so start what went off meanwhile:")
     width = max(len(one.suffix) for one in alarms)
     for one in alarms:
         start = f"ops remediate --alarm {one.suffix}" if one.runbook else "no runbook: look yourself"

@@ -44,4 +44,6 @@ def remediate(
         "reason": reason,
     }
     headline = f"runbook of {suffix}"
-    return execute(context, Workflow.REMEDIATE, request, headline=headline, name=name, wait=not no_wait, timeout=timeout)
+    return execute(
+        context, Workflow.REMEDIATE, request, headline=headline, name=name, wait=not no_wait, timeout=timeout
+    )

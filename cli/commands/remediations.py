@@ -9,8 +9,9 @@ from cli.alarms import suffix_of
 from cli.exits import ExitCode, Failure
 from cli.moments import FORMS, as_moment
 from cli.options import Context, command, group, not_empty
-from cli.output import brief, elapsed, moment, table
-from cli.remedies import render, told
+from cli.output import brief, elapsed, facts, moment, nested, table
+from cli.records import facts_of, words
+from cli.remedies import guards, told
 from cli.workflows import Workflow
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def show(
     if record is None:
         message = f"there is no remediation {which}; `ops remediations` lists them"
         raise Failure(ExitCode.UNREACHABLE, "RemediationNotFound", message)
-    context.output.result(record.as_dict() | {"told": told(record)}, lambda console: render(console, record))
+    context.output.result(record.as_dict(), lambda console: _show(console, record))
     return ExitCode.SUCCESS
 
 
@@ -129,6 +130,24 @@ def _list(console: "Console", found: list[dict[str, Any]], *, chosen: bool) -> N
         for one in found
     ]
     table(console, ("STARTED", "ALARM", "OUTCOME", "TOOK", "EXECUTION", "DONE", "REASON"), rows)
+
+
+def _show(console: "Console", record: "OperationRecord") -> None:
+    facts(console, facts_of(record))
+    guards(console, (record.facts.get("plan") or {}).get("guards") or ())
+    for title, found in _changed(record).items():
+        console.print()
+        console.print(title, style="bold")
+        nested(console, found, indent=2)
+    console.print()
+    for event in record.events:
+        console.print(f"  {moment(event.at)}  {event.what}  {words(event.facts)}".rstrip())
+
+
+def _changed(record: "OperationRecord") -> dict[str, Any]:
+    """What was changed, with what there was before, and what was captured for people to read."""
+    acted = record.facts.get("acted") or {}
+    return {title: acted[name] for title, name in (("changed", "facts"), ("captured", "capture")) if acted.get(name)}
 
 
 def _took(one: dict[str, Any]) -> str:
