@@ -9,6 +9,7 @@ from typing import Any
 
 from cli.exits import ExitCode, Failure, exit_code_of, exit_code_of_outcome
 from cli.history_events import plain_cause
+from cli.remedies import would_be_left
 from cli.session import Session
 from cli.workflows import OPERATIONS, Workflow, is_ours, named_by_us, operation_of, workflow_of
 
@@ -65,7 +66,7 @@ class Execution:
     def would_be_refused(self) -> bool:
         """Whether this is a dry run of what would be refused, or left to people."""
         return self.plan is not None and (
-            self.plan.get("decision") == "REFUSE" or self.plan.get("verdict") in ("SUPPRESS", "ESCALATE")
+            self.plan.get("decision") == "REFUSE" or (self.workflow is Workflow.REMEDIATE and would_be_left(self.plan))
         )
 
     @property

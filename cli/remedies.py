@@ -20,7 +20,6 @@ _NOTHING = frozenset({"DUPLICATE", "STALE", "UNKNOWN", "PLANNED"})
 
 def told(record: "OperationRecord") -> dict[str, Any]:
     """What alarm, what was done about it, and what came of it, in one flat document; None for what there is not."""
-    acted = record.facts.get("acted") or {}
     return {
         "alarm": record.facts.get("alarm"),
         "execution": record.execution_name,
@@ -30,15 +29,26 @@ def told(record: "OperationRecord") -> dict[str, Any]:
         "outcome": record.outcome,
         "reason": record.outcome_reason,
         "action": record.facts.get("action"),
-        "done": acted.get("what") if acted.get("done") else None,
+        "done": done(record) or None,
         "evidence": record.evidence,
     }
 
 
-def remedy_facts(record: "OperationRecord") -> list[tuple[str, Any]]:
-    """The lines that a remediation's record adds to those of every operation."""
-    one = told(record)
-    return [("action", one["action"]), ("done", brief(one["done"] or "")), ("evidence", one["evidence"])]
+def done(record: "OperationRecord") -> str:
+    """What a remediation has changed, in a sentence; empty if nothing, or if the record is of another workflow."""
+    acted = record.facts.get("acted")
+    if record.workflow != Workflow.REMEDIATE or not isinstance(acted, Mapping) or not acted.get("done"):
+        return ""
+    return brief(str(acted.get("what") or ""))
+
+
+def would_be_left(plan: Mapping[str, Any]) -> bool:
+    """Whether what was planned would not be done: a guardrail leaves it to people, or no action applies."""
+    judged = plan.get("checks")
+    if not isinstance(judged, list):
+        return False
+    against = next((check["verdict"] for check in judged if check["verdict"] not in ("ACT", "PLANNED")), None)
+    return against in ("SUPPRESS", "ESCALATE") or (against is None and not plan.get("action"))
 
 
 def render_remedy_plan(console: "Console", plan: Mapping[str, Any]) -> None:
@@ -46,15 +56,13 @@ def render_remedy_plan(console: "Console", plan: Mapping[str, Any]) -> None:
     facts(
         console,
         [
-            ("verdict", plan.get("verdict")),
-            ("because", plan.get("reason")),
             ("action", plan.get("action")),
             ("would", plan.get("words")),
             ("on", plan.get("resource_arn")),
             ("asks first", "yes" if plan.get("approval") else None),
         ],
     )
-    guards(console, plan.get("guards") or ())
+    guards(console, plan.get("checks") or ())
 
 
 def guards(console: "Console", judged: Any) -> None:
@@ -103,7 +111,8 @@ def _last_words(last: Mapping[str, Any] | None) -> str:
         return "none yet"
     if "unreadable" in last:
         return f"unreadable: {last['unreadable']}"
-    return f"{last['execution']}  {last['alarm']}  {last['outcome']}  {moment(last['ended_at'])}  {brief(last['reason'] or '')}"
+    words = (last["execution"], last["alarm"], last["outcome"], moment(last["ended_at"]), brief(last["reason"] or ""))
+    return "  ".join(str(word) for word in words if word)
 
 
 def _switch_rows(found: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -47,6 +47,8 @@ class Aftermath:
         if workflow is Workflow.DRILL:
             names = " and ".join(f"{kind} {name}" for kind, name in self._named("names").items())
             return [f"{names or 'what the drill has made'}: the reaper, which this has started, removes it"]
+        if workflow is Workflow.REMEDIATE:
+            return self._remedied()
         if workflow is Workflow.RESTORE:
             from opskit.decisions.restore_report import removal  # noqa: PLC0415 - not needed for --help
 
@@ -55,6 +57,14 @@ class Aftermath:
             kept = "stays, beside production" if not live else "stays; look first whether the service uses it"
             return [f"{kind} {name} {kept}: {removal(kind, name)}" for kind, name in copies.items()]
         return []
+
+    def _remedied(self) -> list[str]:
+        if self.record is None or not any(event.what == "acting" for event in self.record.events):
+            return []
+        return [
+            f"what the repair had begun to change stays changed: ops remediations show {self.execution.name}; "
+            "the alarm's page in docs/runbooks/alarms says how to undo it"
+        ]
 
     def _named(self, fact: str) -> dict[str, str]:
         facts = self.record.facts if self.record is not None and is_operation(self.record) else {}
@@ -93,6 +103,7 @@ def abort(
 
     A release or rollback: waits until all traffic is back at the recorded live colour, the pods that were started are
     gone and the lock is free. A restore: waits until the service uses what it used before and the lock is free.
+    A repair: waits until its record is closed, which frees its lock; what it has changed stays.
     A snapshot or a drill: says what stays, and who removes it.
     """
     found = locate(context.session, execution) if execution else current(context)

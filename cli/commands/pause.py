@@ -165,9 +165,7 @@ def _unblock(context: Context, alarm: str) -> ExitCode:
 
     def render(console: "Console") -> None:
         if before.blocked_by:
-            words = (
-                f"{suffix} may be repaired again; {before.blocked_by} was the last of {before.strikes} without effect"
-            )
+            words = f"{suffix} may be repaired again; {before.blocked_by} was its last repair without effect"
         elif before.strikes:
             words = f"{suffix} was not blocked; {before.strikes} repairs without effect are forgotten"
         else:

@@ -60,6 +60,7 @@ def register(app: typer.Typer) -> None:
 
 def remediations(
     context: Context,
+    *,
     alarm: Alarm = None,
     outcome: Outcome = None,
     acted: Acted = False,
@@ -134,7 +135,7 @@ def _list(console: "Console", found: list[dict[str, Any]], *, chosen: bool) -> N
 
 def _show(console: "Console", record: "OperationRecord") -> None:
     facts(console, facts_of(record))
-    guards(console, (record.facts.get("plan") or {}).get("guards") or ())
+    guards(console, (record.facts.get("plan") or {}).get("checks") or ())
     for title, found in _changed(record).items():
         console.print()
         console.print(title, style="bold")
