@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from opskit import clients
-from opskit.adapters.alarms import AlarmState as AlarmState
-from opskit.adapters.alarms import described_alarms, state_of
+from opskit.adapters.alarms import AlarmState, described_alarms, state_of
 from opskit.clock import moment_of, timestamp
 from opskit.errors import MeasurementError
 from opskit.traffic import Colour

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from opskit.adapters.balancer import Targets
-from opskit.adapters.metrics import AlarmState, TrafficSample
+from opskit.adapters.alarms import AlarmState
+from opskit.adapters.metrics import TrafficSample
 from opskit.verdict import Outcome, Verdict
 
 

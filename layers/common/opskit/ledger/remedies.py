@@ -107,6 +107,7 @@ class Remedies(Section):
         execution: str,
         cap: int,
         now: datetime,
+        *,
         window_seconds: float = HOUR_SECONDS,
     ) -> Reserved:
         """Count an action of `execution` on `resource`, if there were fewer than `cap` of all within the window.
@@ -192,7 +193,7 @@ class Remedies(Section):
     @staticmethod
     def _recent(item: Item, now: datetime, window_seconds: float) -> list[dict[str, Any]]:
         begin = timestamp(now - timedelta(seconds=window_seconds))
-        return [one for one in item.get("actions", []) if one["at"] > begin]
+        return sorted((one for one in item.get("actions", []) if one["at"] > begin), key=lambda one: str(one["at"]))
 
 
 def _alarm_key(alarm: str) -> str:
