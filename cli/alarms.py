@@ -71,6 +71,7 @@ def firing(session: "Session") -> list[Firing]:
     told = [
         Firing(suffix, state.since, state.reason, suffix in known)
         for state in found
+        if state.firing
         for suffix in [suffix_of(session, state.name)]
     ]
     return sorted(told, key=lambda one: one.since)

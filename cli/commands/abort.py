@@ -154,14 +154,28 @@ def _await_repair(context: Context, execution: Execution, timeout: float) -> Aft
     session = context.session
     deadline = time.monotonic() + timeout
     while True:
-        holder = session.ledger.holder(_LOCKS.get(execution.workflow, ""))
+        record = record_of(session.ledger, execution.workflow, execution.name)
+        holder = session.ledger.holder(_lock_of(context, execution, record))
         # The repair takes the lock over under a name that begins with the execution's.
         free = holder is None or holder.owner.partition("#")[0] != execution.arn
-        record = record_of(session.ledger, execution.workflow, execution.name)
         if (free and (record is None or record.outcome)) or time.monotonic() >= deadline:
             weights = session.balancer.weights() if execution.workflow is Workflow.RELEASE else None
             return Aftermath(describe(session, execution.arn), record, weights, free)
         time.sleep(POLL_SECONDS)
+
+
+def _lock_of(context: Context, execution: Execution, record: "Record | None") -> str:
+    """The name of the lock that the execution holds while it changes something."""
+    if execution.workflow is not Workflow.REMEDIATE:
+        return _LOCKS.get(execution.workflow, "")
+    from opskit.errors import RunbooksError  # noqa: PLC0415 - not needed for --help
+
+    alarm = record.facts.get("alarm") if record is not None and is_operation(record) else None
+    try:
+        runbook = context.session.runbooks.by_alarm.get(alarm or "")
+    except RunbooksError:
+        runbook = None
+    return runbook.lock if runbook else ""
 
 
 def _facts(after: Aftermath) -> list[tuple[str, Any]]:

@@ -82,7 +82,7 @@ def resume(
     An alarm that went off during the pause starts nothing by itself any more: `ops remediate --alarm` does.
     With --alarm: lifts the block of one runbook, once a person has looked why its repairs did not help.
     """
-    return _unblock(context, alarm) if alarm else _lift(context, reason)
+    return _unblock(context, alarm, reason) if alarm else _lift(context, reason)
 
 
 def told(state: "SwitchState", now: datetime) -> dict[str, Any]:
@@ -149,11 +149,11 @@ def _firing(context: Context) -> tuple[list[Firing], Failure | None]:
         return [], failure
 
 
-def _unblock(context: Context, alarm: str) -> ExitCode:
+def _unblock(context: Context, alarm: str, reason: str | None) -> ExitCode:
     session = context.session
     suffix = repaired(session, alarm)
     before = session.ledger.remedy_state(suffix)
-    session.ledger.unblock(suffix)
+    session.ledger.unblock(suffix, session.caller["arn"], reason or "")
     now = datetime.now(UTC)
     switch = session.switch.read()
     document = {

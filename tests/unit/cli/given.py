@@ -6,7 +6,7 @@ from typing import Any
 
 import boto3
 
-from opskit.ledger import ReleaseRecord
+from opskit.ledger import Ledger, OperationRecord, ReleaseRecord
 
 REGION = "eu-west-1"
 ROLE = "arn:aws:iam::123456789012:role/machine"
@@ -63,3 +63,21 @@ def forward(groups: Mapping[str, str], **weights: int) -> Any:
             "TargetGroups": [{"TargetGroupArn": groups[c], "Weight": w} for c, w in weights.items()],
         },
     }
+
+
+def repair(ledger: Ledger, name: str, outcome: str | None = "RESOLVED", **changes: Any) -> OperationRecord:
+    """The record of a remediation that ended sessions; `changes` are its facts'."""
+    made = OperationRecord("remediate", f"arn:{name}", name, datetime.now(UTC), facts={"alarm": "database-connections"})
+    ledger.open_operation(made)
+    ledger.note(made.key, "acting", {"action": "end_sessions"})
+    acted = {
+        "done": True,
+        "what": "70 of 160 sessions of app were ended",
+        "facts": {"from": 160, "to": 90},
+        "capture": {"sessions": [{"pid": 1, "user": "app", "state": "idle"}]},
+    }
+    plan = {"checks": [{"guard": "switch", "verdict": "ACT", "reason": "not paused"}]}
+    facts = {"alarm": "database-connections", "action": "end_sessions", "acted": acted, "plan": plan} | changes
+    if outcome:
+        ledger.close_operation(made.key, outcome, f"because of {name}", facts=facts, evidence=f"evidence/{name}.json")
+    return made

@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from opskit.adapters.alarms import AlarmState
 from opskit.adapters.balancer import Targets
 from opskit.adapters.cluster import DeploymentState, PodState
-from opskit.adapters.alarms import AlarmState
 from opskit.adapters.metrics import TrafficSample
 from opskit.decisions.plan import Observed
 from opskit.ledger import Live, Version
