@@ -1,6 +1,7 @@
 """`ops remediations`, and what other commands make of a remediation."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -10,6 +11,7 @@ from opskit.ledger import Ledger
 from opskit.runbooks import load_runbooks
 from tests.unit.cli.conftest import Machine, Ops
 from tests.unit.cli.given import FOREVER, REGION, repair
+from tests.unit.cli.test_decide import DIGEST, asking
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +41,7 @@ def test_nothing_yet(ops: Ops, ledger: Ledger) -> None:
 @pytest.mark.parametrize("command", [("remediations",), ("remediations", "list")])
 def test_the_list_says_what_was_done_and_why_newest_first(ops: Ops, past: None, command: tuple[str, ...]) -> None:
     lines = ops(*command).out.splitlines()
-    assert [line.split()[0] for line in lines][0] == "STARTED"
+    assert lines[0].split()[0] == "STARTED"
     assert [next(name for name in ("first", "second", "third", "fourth") if name in line) for line in lines[1:]] == [
         "fourth",
         "third",
@@ -165,8 +167,6 @@ def test_status_names_the_last_repair(ops: Ops, past: None, machine: Machine, pl
 
 
 def test_a_repair_that_asks_is_shown_and_answered(ops: Ops, machine: Machine, ledger: Ledger, platform: Any) -> None:
-    from tests.unit.cli.test_decide import DIGEST, asking
-
     sqs = boto3.client("sqs", region_name=REGION)
     queue = sqs.create_queue(QueueName="asks")["QueueUrl"]
     machine(asking(queue), "JSONPath", workflow="remediate")
@@ -175,8 +175,6 @@ def test_a_repair_that_asks_is_shown_and_answered(ops: Ops, machine: Machine, le
     while not messages:
         messages = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", [])
     words = "give the cache larger nodes"
-    from datetime import UTC, datetime, timedelta
-
     until = datetime.now(UTC) + timedelta(hours=1)
     ledger.request_approval(
         "mine", messages[0]["Body"], subject=words, digest=DIGEST, expires_at=until, workflow="remediate"
