@@ -53,6 +53,10 @@ class PodWorker:
                 mapping[str(port["containerPort"])] = reservation.port
         with self._store.editing(self._key) as edited:
             edited["metadata"].setdefault("annotations", {})[PORTS_ANNOTATION] = json.dumps(mapping)
+            # What tells pods apart that share an address, as those in a node's network do.
+            for each in edited["spec"]["containers"]:
+                for port in each.get("ports", []):
+                    port["hostPort"] = mapping[str(port["containerPort"])]
             status = edited.setdefault("status", {})
             status.update(phase="Pending", podIP=LOOPBACK, hostIP=LOOPBACK, startTime=timestamp())
             status["podIPs"] = [{"ip": LOOPBACK}]

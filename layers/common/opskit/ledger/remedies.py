@@ -127,9 +127,11 @@ class Remedies(Section):
             mine = {"at": timestamp(now), "execution": execution, "alarm": alarm, "resource": resource}
             acted = {"last_acted_at": timestamp(now), "last_execution": execution}
             replaced, condition = _next(item, {"actions": [*recent, mine]})
-            failed = self._table.transact(
-                [Write(REMEDIES, replaced, condition), Change(_remedy_key(alarm), {}, acted, {})]
-            )
+            writes = [Write(REMEDIES, replaced, condition), Change(_remedy_key(alarm), {}, acted, {})]
+            try:
+                failed = self._table.transact(writes)
+            except UnavailableError:  # clashes of transactions, more than the table takes in a row
+                return None
             return None if failed else Reserved(True, len(recent) + 1, f"action {len(recent) + 1} of {cap} allowed")
 
         return _until_done(attempt, "the actions of the last hour")
