@@ -59,7 +59,10 @@ class Execution:
     @property
     def plan(self) -> dict[str, Any] | None:
         """What a dry run planned; None for anything else."""
-        plan = self.output.get("plan") if isinstance(self.output, dict) and self.outcome == "PLANNED" else None
+        if self.outcome != "PLANNED" or not isinstance(self.output, dict):
+            return None
+        # All that a remediation reports is its plan.
+        plan = self.output if self.workflow is Workflow.REMEDIATE else self.output.get("plan")
         return plan if isinstance(plan, dict) else None
 
     @property

@@ -19,27 +19,30 @@ _NOTHING = frozenset({"DUPLICATE", "STALE", "UNKNOWN", "PLANNED"})
 
 
 def told(record: "OperationRecord") -> dict[str, Any]:
-    """What alarm, what was done about it, and what came of it, in one flat document; None for what there is not."""
+    """What alarm, what was done about it, and what came of it, in one flat document; None for what there is not.
+
+    `acted`: whether something was, or may have been, changed.
+    """
+    known = record.facts
     return {
-        "alarm": record.facts.get("alarm"),
+        "alarm": known.get("alarm"),
         "execution": record.execution_name,
         "requested_by": record.requested_by,
         "started_at": record.started_at,
         "ended_at": record.ended_at,
         "outcome": record.outcome,
         "reason": record.outcome_reason,
-        "action": record.facts.get("action"),
-        "done": done(record) or None,
+        "action": known.get("action"),
+        "acted": any(event.what == "acting" for event in record.events),
+        "done": known.get("done"),
+        "seconds": known.get("seconds"),
         "evidence": record.evidence,
     }
 
 
 def done(record: "OperationRecord") -> str:
     """What a remediation has changed, in a sentence; empty if nothing, or if the record is of another workflow."""
-    acted = record.facts.get("acted")
-    if record.workflow != Workflow.REMEDIATE or not isinstance(acted, Mapping) or not acted.get("done"):
-        return ""
-    return brief(str(acted.get("what") or ""))
+    return brief(str(record.facts.get("done") or "")) if record.workflow == Workflow.REMEDIATE else ""
 
 
 def would_be_left(plan: Mapping[str, Any]) -> bool:
@@ -58,8 +61,7 @@ def render_remedy_plan(console: "Console", plan: Mapping[str, Any]) -> None:
         [
             ("action", plan.get("action")),
             ("would", plan.get("words")),
-            ("on", plan.get("resource_arn")),
-            ("asks first", "yes" if plan.get("approval") else None),
+            ("on", plan.get("resource")),
         ],
     )
     guards(console, plan.get("checks") or ())

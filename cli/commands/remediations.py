@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOOKED_THROUGH = 2000
 OUTCOMES = (
     "RESOLVED", "RECOVERED", "SUPPRESSED", "DUPLICATE", "STALE", "UNKNOWN", "PLANNED",
-    "ESCALATED", "INEFFECTIVE", "INCONCLUSIVE", "REFUSED", "FAILED", "ABORTED", "TIMED_OUT",
+    "ESCALATED", "INEFFECTIVE", "INCONCLUSIVE", "REFUSED", "FAILED", "INTERRUPTED",
 )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def remediations(
         if (one := told(record))
         and (wanted is None or one["alarm"] == wanted)
         and (outcome is None or one["outcome"] == outcome)
-        and (not acted or one["done"])
+        and (not acted or one["acted"])
         and (begin is None or one["started_at"] >= begin)
     ][:limit]
     context.output.result(found, lambda console: _list(console, found, chosen=chosen))
@@ -97,13 +97,18 @@ def show(
         ),
     ],
 ) -> ExitCode:
-    """Show one: guardrails, what was changed, what was there before."""
+    """Show one: guardrails, what was changed, what was there before.
+
+    What an action changed and captured comes from the evidence; the exit code is 1 if that is not what was recorded.
+    """
     record = _found(context, which)
     if record is None:
         message = f"there is no remediation {which}; `ops remediations` lists them"
         raise Failure(ExitCode.UNREACHABLE, "RemediationNotFound", message)
-    context.output.result(record.as_dict(), lambda console: _show(console, record))
-    return ExitCode.SUCCESS
+    acted, problem = _acted(context, record)
+    document = record.as_dict() | {"result": acted, "problem": problem}
+    context.output.result(document, lambda console: _show(console, record, acted, problem))
+    return ExitCode.FAILED if problem else ExitCode.SUCCESS
 
 
 def _found(context: Context, which: str) -> "OperationRecord | None":
@@ -111,7 +116,7 @@ def _found(context: Context, which: str) -> "OperationRecord | None":
     if which != "latest":
         return ledger.operation_of(Workflow.REMEDIATE.value, which.rpartition(":")[2])
     records = ledger.operations(Workflow.REMEDIATE.value, LOOKED_THROUGH)
-    return next((record for record in records if told(record)["done"]), None)
+    return next((record for record in records if told(record)["acted"]), None)
 
 
 def _list(console: "Console", found: list[dict[str, Any]], *, chosen: bool) -> None:
@@ -133,22 +138,33 @@ def _list(console: "Console", found: list[dict[str, Any]], *, chosen: bool) -> N
     table(console, ("STARTED", "ALARM", "OUTCOME", "TOOK", "EXECUTION", "DONE", "REASON"), rows)
 
 
-def _show(console: "Console", record: "OperationRecord") -> None:
+def _acted(context: Context, record: "OperationRecord") -> tuple[dict[str, Any] | None, str | None]:
+    """What the action returned, as the evidence has it; or None, and what is wrong with the evidence if anything is."""
+    if not record.evidence:
+        return None, None
+    evidence = context.session.evidence_records
+    ref = evidence.of(record.evidence)
+    if ref is None:
+        return None, f"the evidence {record.evidence} is not in the chain"
+    found = evidence.read(ref)
+    body = (found.record or {}).get("body")
+    acted = body.get("acted") if isinstance(body, dict) else None
+    return acted if isinstance(acted, dict) else None, found.problem and f"the evidence {ref.key}: {found.problem}"
+
+
+def _show(console: "Console", record: "OperationRecord", acted: dict[str, Any] | None, problem: str | None) -> None:
     facts(console, facts_of(record))
-    guards(console, (record.facts.get("plan") or {}).get("checks") or ())
-    for title, found in _changed(record).items():
-        console.print()
-        console.print(title, style="bold")
-        nested(console, found, indent=2)
+    if problem:
+        console.print(problem, style="red")
+    guards(console, record.facts.get("checks") or ())
+    for title, name in (("changed", "facts"), ("captured", "capture")):
+        if acted and acted.get(name):
+            console.print()
+            console.print(title, style="bold")
+            nested(console, acted[name], indent=2)
     console.print()
     for event in record.events:
         console.print(f"  {moment(event.at)}  {event.what}  {words(event.facts)}".rstrip())
-
-
-def _changed(record: "OperationRecord") -> dict[str, Any]:
-    """What was changed, with what there was before, and what was captured for people to read."""
-    acted = record.facts.get("acted") or {}
-    return {title: acted[name] for title, name in (("changed", "facts"), ("captured", "capture")) if acted.get(name)}
 
 
 def _took(one: dict[str, Any]) -> str:

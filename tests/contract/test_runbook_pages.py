@@ -1,4 +1,4 @@
-"""docs/runbooks: a page for each alarm that has a runbook, with its bounds; and no command, path or link that is not."""
+"""docs/runbooks: a page for each alarm that has a runbook, with its bounds; commands, paths and links that exist."""
 
 import re
 import shlex

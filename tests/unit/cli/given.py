@@ -65,19 +65,28 @@ def forward(groups: Mapping[str, str], **weights: int) -> Any:
     }
 
 
-def repair(ledger: Ledger, name: str, outcome: str | None = "RESOLVED", **changes: Any) -> OperationRecord:
-    """The record of a remediation that ended sessions; `changes` are its facts'."""
+def repair(
+    ledger: Ledger,
+    name: str,
+    outcome: str | None = "RESOLVED",
+    *,
+    acted: bool = True,
+    evidence: str | None = None,
+    **changes: Any,
+) -> OperationRecord:
+    """The record of a remediation that ended sessions, if it `acted`; `changes` are its facts'."""
     made = OperationRecord("remediate", f"arn:{name}", name, datetime.now(UTC), facts={"alarm": "database-connections"})
     ledger.open_operation(made)
-    ledger.note(made.key, "acting", {"action": "end_sessions"})
-    acted = {
-        "done": True,
-        "what": "70 of 160 sessions of app were ended",
-        "facts": {"from": 160, "to": 90},
-        "capture": {"sessions": [{"pid": 1, "user": "app", "state": "idle"}]},
+    if acted:
+        ledger.note(made.key, "acting", {"action": "end_sessions"})
+    facts: dict[str, Any] = {
+        "alarm": "database-connections",
+        "action": "end_sessions",
+        "acted": acted,
+        "done": "70 of 160 sessions of app were ended" if acted else None,
+        "seconds": {"alarm_to_action": 61.5, "action_to_ok": 100.0},
+        "checks": [{"guard": "switch", "verdict": "ACT", "reason": "not paused"}],
     }
-    plan = {"checks": [{"guard": "switch", "verdict": "ACT", "reason": "not paused"}]}
-    facts = {"alarm": "database-connections", "action": "end_sessions", "acted": acted, "plan": plan} | changes
     if outcome:
-        ledger.close_operation(made.key, outcome, f"because of {name}", facts=facts, evidence=f"evidence/{name}.json")
+        ledger.close_operation(made.key, outcome, f"because of {name}", facts=facts | changes, evidence=evidence)
     return made

@@ -133,8 +133,8 @@ def check(guard: str, verdict: str) -> dict[str, str]:
 
 
 def plan(*checks: dict[str, str], action: str | None = "end_sessions") -> dict[str, Any]:
-    told = {"verdict": "PLANNED", "reason": "would", "action": action, "approval": False, "words": "end at most 60"}
-    return told | {"resource_arn": "arn:aws:rds:x", "checks": [*checks, check("dry run", "PLANNED")]}
+    told = {"outcome": "PLANNED", "reason": "would", "action": action, "words": "end at most 60"}
+    return told | {"resource": "arn:aws:rds:x", "checks": [*checks, check("dry run", "PLANNED")]}
 
 
 @pytest.mark.parametrize(
@@ -151,13 +151,13 @@ def plan(*checks: dict[str, str], action: str | None = "end_sessions") -> dict[s
 def test_a_dry_run_shows_every_guardrail_and_exits_as_the_real_one_would(
     ops: Ops, machine: Machine, planned: dict[str, Any], code: int
 ) -> None:
-    machine({"Planned": succeed(outcome="PLANNED", reason="would", plan=planned)}, workflow="remediate")
+    machine({"Planned": succeed(**planned)}, workflow="remediate")
     ran = ops("remediate", "--alarm", "database-connections", "--dry-run")
     assert ran.code == code
     assert "(dry run)" in ran.out
     for one in planned["checks"]:
         assert one["reason"] in ran.out
-    assert ops("remediate", "--alarm", "eks-cpu", "--dry-run", "--json").document["output"]["plan"] == planned
+    assert ops("remediate", "--alarm", "eks-cpu", "--dry-run", "--json").document["output"] == planned
 
 
 def test_no_wait_starts_and_returns(ops: Ops, machine: Machine) -> None:

@@ -12,6 +12,7 @@ from opskit.runbooks import load_runbooks
 from tests.unit.cli.conftest import Machine, Ops
 from tests.unit.cli.given import FOREVER, REGION, repair
 from tests.unit.cli.test_decide import DIGEST, asking
+from tests.unit.cli.test_evidence import Chain
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +25,7 @@ def of_dev(monkeypatch: pytest.MonkeyPatch) -> None:
 def past(ledger: Ledger) -> None:
     """Four remediations: one that helped, a duplicate, one that did not help, and one that runs."""
     repair(ledger, "first")
-    repair(ledger, "second", "DUPLICATE", acted=None, action=None)
+    repair(ledger, "second", "DUPLICATE", acted=False, action=None)
     repair(ledger, "third", "INEFFECTIVE", alarm="eks-cpu")
     repair(ledger, "fourth", None)
 
@@ -61,8 +62,8 @@ def test_the_list_says_what_was_done_and_why_newest_first(ops: Ops, past: None, 
         (("--alarm", "shop-test-eks-cpu"), ["third"]),
         (("--alarm", "cache-cpu"), []),
         (("--outcome", "duplicate"), ["second"]),
-        (("--acted",), ["third", "first"]),
-        (("--acted", "--limit", "1"), ["third"]),
+        (("--acted",), ["fourth", "third", "first"]),
+        (("--acted", "--limit", "1"), ["fourth"]),
         (("--since", "-1h"), ["fourth", "third", "second", "first"]),
         (("--since", "-1h", "--outcome", "RESOLVED"), ["first"]),
     ],
@@ -83,25 +84,47 @@ def test_a_filter_that_makes_no_sense(ops: Ops, ledger: Ledger, options: tuple[s
     assert words in " ".join(ran.err.split())
 
 
-@pytest.mark.parametrize("which", ["first", "arn:aws:states:eu-west-1:1:execution:shop-test-remediate:first"])
-def test_show_tells_guardrails_changes_and_what_there_was_before(ops: Ops, past: None, which: str) -> None:
+ACTED = {
+    "done": True,
+    "what": "70 of 160 sessions of app were ended",
+    "facts": {"from": 160, "to": 90},
+    "capture": {"sessions": [{"pid": 1, "user": "app", "state": "idle"}]},
+}
+
+
+@pytest.fixture
+def chain(ledger: Ledger) -> Chain:
+    return Chain()
+
+
+@pytest.mark.parametrize("which", ["mine", "arn:aws:states:eu-west-1:1:execution:shop-test-remediate:mine"])
+def test_show_tells_guardrails_changes_and_what_there_was_before(
+    ops: Ops, ledger: Ledger, chain: Chain, which: str
+) -> None:
+    ref = chain.append("remediate", "mine", acted=ACTED)
+    repair(ledger, "mine", evidence=ref.key)
     ran = ops("remediations", "show", which)
     assert ran.code == 0
     told = " ".join(ran.out.split())
-    for words in (
-        "because of first",
-        "switch ACT not paused",
-        "from 160",
-        "pid 1, user app",
-        "acting",
-        "evidence/first",
-    ):
+    for words in ("because of mine", "switch ACT not paused", "from 160", "pid 1, user app", "acting", ref.key):
         assert words in told
-    assert ops("remediations", "show", which, "--json").document["facts"]["acted"]["facts"] == {"from": 160, "to": 90}
+    document = ops("remediations", "show", which, "--json").document
+    assert (document["result"], document["problem"]) == (ACTED, None)
+
+
+def test_show_says_when_the_evidence_is_not_what_was_recorded(ops: Ops, ledger: Ledger, chain: Chain) -> None:
+    ref = chain.append("remediate", "mine", acted=ACTED)
+    repair(ledger, "mine", evidence=ref.key)
+    repair(ledger, "other", evidence="evidence/nowhere.json")
+    chain.put(ref, chain.content(ref).replace(b"160", b"100"))
+    ran = ops("remediations", "show", "mine")
+    assert ran.code == 1
+    assert "it was changed" in ran.out
+    assert "is not in the chain" in ops("remediations", "show", "other").out
 
 
 def test_show_latest_is_the_last_that_changed_something(ops: Ops, past: None) -> None:
-    assert ops("remediations", "show", "latest", "--json").document["execution_name"] == "third"
+    assert ops("remediations", "show", "latest", "--json").document["execution_name"] == "fourth"
 
 
 def test_show_of_what_is_not_there(ops: Ops, ledger: Ledger) -> None:
