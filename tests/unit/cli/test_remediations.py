@@ -106,7 +106,14 @@ def test_show_tells_guardrails_changes_and_what_there_was_before(
     ran = ops("remediations", "show", which)
     assert ran.code == 0
     told = " ".join(ran.out.split())
-    for words in ("because of mine", "switch ACT not paused", "from 160", "pid 1, user app", "acting", ref.key):
+    for words in (
+        "because of mine",
+        "switch ACT not paused",
+        "from 160",
+        "pid 1, state idle, user app",
+        "acting",
+        ref.key,
+    ):
         assert words in told
     document = ops("remediations", "show", which, "--json").document
     assert (document["result"], document["problem"]) == (ACTED, None)
