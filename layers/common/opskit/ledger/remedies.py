@@ -168,12 +168,16 @@ class Remedies(Section):
         """An action helped: the count of strikes begins anew. A block stays; a person lifts it (`unblock`)."""
         return self._changed(alarm, lambda item: {"strikes": 0} if item.get("strikes") else {})
 
-    def unblock(self, alarm: str) -> RemedyState:
-        """A person looked into it: no strikes, no block."""
-        return self._changed(
-            alarm,
-            lambda item: {"strikes": 0, "blocked_by": None} if item.get("strikes") or item.get("blocked_by") else {},
-        )
+    def unblock(self, alarm: str, by: str = "", reason: str = "") -> RemedyState:
+        """A person (`by`) looked into it: no strikes, no block. Who, when and why stays in the item."""
+        unblocked = {"by": by, "reason": reason, "at": timestamp(self._clock.now())}
+
+        def change(item: Item) -> Item:
+            if not item.get("strikes") and not item.get("blocked_by"):
+                return {}
+            return {"strikes": 0, "blocked_by": None, "unblocked": unblocked}
+
+        return self._changed(alarm, change)
 
     def _changed(self, alarm: str, change: Callable[[Item], Item]) -> RemedyState:
         def attempt() -> bool | None:
