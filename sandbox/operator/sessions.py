@@ -21,8 +21,6 @@ from sandbox.provision.service_role import DATABASE_USER
 AT_ONCE = 8
 # 10^15 rows that are never kept: it computes and stores nothing.
 RUNAWAY = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b, generate_series(1, 99999) c"
-    "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b, generate_series(1, 100000) c"
-)
 _BROKEN = (DatabaseError, InterfaceError, OSError)
 
 
