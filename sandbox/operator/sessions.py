@@ -20,9 +20,8 @@ from sandbox.provision.service_role import DATABASE_USER
 
 AT_ONCE = 8
 # 10^15 rows that are never kept: it computes and stores nothing.
-RUNAWAY = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b, generate_series(1, 99999) c"
-    "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b, generate_series(1, 100000) c"
-)
+_ROWS = "generate_series(1, 100000)"
+RUNAWAY = f"SELECT count(*) FROM {_ROWS} a, {_ROWS} b, {_ROWS} c"  # noqa: S608
 _BROKEN = (DatabaseError, InterfaceError, OSError)
 
 
