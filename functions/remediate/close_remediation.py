@@ -1,10 +1,11 @@
 """Remediate, last step of every path: the outcome, strikes, evidence, record, lock, and people are told."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from opskit.adapters.notifier import Notifier
-from opskit.clock import moment_of
+from opskit.clock import moment_of, timestamp
 from opskit.decisions.remedy_outcome import STRIKES, Ending, judge_remediation
 from opskit.ledger import Lock, OperationRecord
 from opskit.step import Run, step
@@ -26,9 +27,9 @@ class _Closing:
     blocked: bool
 
     @property
-    def acted(self) -> bool:
-        """Whether something was, or may have been, changed."""
-        return any(event.what == "acting" for event in self.record.events)
+    def began_at(self) -> datetime | None:
+        """When the action was announced, None if nothing was changed."""
+        return next((event.at for event in self.record.events if event.what == "acting"), None)
 
 
 @step
@@ -117,25 +118,24 @@ def _report(event: dict[str, Any], closing: _Closing) -> dict[str, Any]:
         "action": plan.get("action"),
         "words": plan.get("words"),
         "resource": plan.get("resource_arn"),
-        "acted": closing.acted,
+        "acted": closing.began_at is not None,
         "done": acted.get("what") if acted.get("done") else None,
-        "acted_at": event["acted_at"],
+        "acted_at": timestamp(closing.began_at) if closing.began_at else None,
         "verified_at": watched.get("at") if watched.get("outcome") == "PASS" else None,
-        "seconds": _seconds(alarm.get("since"), event["acted_at"], watched),
+        "seconds": _seconds(alarm.get("since"), closing.began_at, watched),
         "checks": plan.get("checks"),
         "blocked": closing.blocked,
         "evidence": None,
     }
 
 
-def _seconds(since: str | None, acted_at: str | None, watched: dict[str, Any]) -> dict[str, float] | None:
+def _seconds(since: str | None, began: datetime | None, watched: dict[str, Any]) -> dict[str, float] | None:
     """From the alarm to the action, and from there to OK."""
-    if not since or not acted_at:
+    if since is None or began is None:
         return None
-    acted = moment_of(acted_at)
-    took = {"alarm_to_action": round((acted - moment_of(since)).total_seconds(), 3)}
+    took = {"alarm_to_action": round((began - moment_of(since)).total_seconds(), 3)}
     if watched.get("outcome") == "PASS":
-        took["action_to_ok"] = round((moment_of(watched["at"]) - acted).total_seconds(), 3)
+        took["action_to_ok"] = round((moment_of(watched["at"]) - began).total_seconds(), 3)
     return took
 
 
@@ -157,10 +157,7 @@ def _tell(run: Run, event: dict[str, Any], report: dict[str, Any]) -> None:
         return
     here = run.settings
     subject = f"{here.service} {here.environment}: {report['alarm']}: remediation {report['outcome'].lower()}"
-    left_out = {"checks": None} if report["action"] and report["acted"] else {}
     try:
-        Notifier(here.topic_arn).publish(
-            subject, {"kind": "REMEDIATION", "execution": run.execution.id} | report | left_out
-        )
+        Notifier(here.topic_arn).publish(subject, {"kind": "REMEDIATION", "execution": run.execution.id} | report)
     except Exception:
         run.logger.warning("nobody could be told", exc_info=True)

@@ -5,7 +5,6 @@ Told by the rule on Step Functions execution status changes, which AWS sends wit
 looks for open records whose execution has ended. What an action has changed stays: it was within its bounds.
 """
 
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,9 +17,8 @@ from opskit.runbooks import load_runbooks
 from opskit.step import Run, step
 
 WORKFLOW = "remediate"
-# Longer than this function may run, so that nobody else takes the lock meanwhile.
-LEASE_SECONDS = 300
-# An action that had begun before the execution ended runs on: its function's timeout, and some.
+# An action that had begun before the execution ended runs on: its function's timeout, and some. So long nobody else
+# repairs the resource.
 ACTION_SECONDS = 65
 SETTLING = "#settling"
 # How many of the last records are looked through for one that was never closed: more than an hour of a storm has.
@@ -62,28 +60,22 @@ def _settle(run: Run, ended: Ended, record: OperationRecord) -> dict[str, Any] |
     lock = _seize(run, ended, record)
     if lock is None and record.outcome is not None:
         return None
-    try:
-        reason = f"{ended.status.lower()}: {ended.cause or 'stopped from outside'}"
-        if record.outcome is None:
-            reason = _close(run, ended, record, reason)
-    finally:
-        if lock is not None:
-            run.ledger.release(lock)
+    reason = f"{ended.status.lower()}: {ended.cause or 'stopped from outside'}"
+    if record.outcome is None:
+        reason = _close(run, ended, record, reason)
+    if lock is not None and not _acted(record):
+        run.ledger.release(lock)
     return {"execution": ended.name, "reason": reason}
 
 
 def _seize(run: Run, ended: Ended, record: OperationRecord) -> Lock | None:
-    """The lock that the execution had, if any. While an action of it may still run, nobody else gets it."""
+    """The lock that the execution had, if any. It goes by itself after an action, which may still be under way."""
     runbooks = _runbooks(run)
     runbook = runbooks.by_alarm.get(record.facts.get("alarm") or "") if runbooks else None
     if runbook is None:
         return None
     owner, purpose = f"{ended.arn}{SETTLING}", f"settling after {ended.status}"
-    lock = run.ledger.seize(ended.arn, owner=owner, purpose=purpose, lease_seconds=LEASE_SECONDS, name=runbook.lock)
-    if lock is not None and _acted(record):
-        stopped = ended.stopped_at or run.clock.now()
-        time.sleep(max(0.0, ACTION_SECONDS - (run.clock.now() - stopped).total_seconds()))
-    return lock
+    return run.ledger.seize(ended.arn, owner=owner, purpose=purpose, lease_seconds=ACTION_SECONDS, name=runbook.lock)
 
 
 def _close(run: Run, ended: Ended, record: OperationRecord, reason: str) -> str:

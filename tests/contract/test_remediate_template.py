@@ -15,10 +15,12 @@ FUNCTIONS = {
     if properties.get("CodeUri") == "functions/remediate/"
 }
 # What an action may change; whatever else is in none of the policies.
+# What ElastiCache does in its caller's name when it places nodes.
+PLACING = {"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"}
 CHANGES = {
     "ScaleNodeGroup": {"eks:UpdateNodegroupConfig"},
-    "AddCacheReplica": {"elasticache:IncreaseReplicaCount"},
-    "ResizeCache": {"elasticache:ModifyReplicationGroup"},
+    "AddCacheReplica": {"elasticache:IncreaseReplicaCount", *PLACING},
+    "ResizeCache": {"elasticache:ModifyReplicationGroup", *PLACING},
 }
 LOOKING = ("Describe", "Get", "List", "Query", "BatchGet")
 # The ledger, evidence, messages, tokens for the cluster and the database: the house's own.

@@ -1,9 +1,9 @@
 """The service's pods one by one and as a number: how many a colour runs and may run, and the eviction of one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from opskit.adapters.cluster import connect_api
 from opskit.adapters.kubernetes_api import KubernetesApi, Object
@@ -114,8 +114,11 @@ class Replicas:
         # The precondition fails if another pod has the name by now.
         if answer.status in (404, 409):
             return Eviction(True, f"gone already: {answer.message}")
-        if answer.status == 429 and _by_budget(answer.body):
-            return Eviction(False, answer.message)
+        causes = (answer.body.get("details") or {}).get("causes") or []
+        # A 429 for too many requests comes without this cause.
+        budgets = [str(cause.get("message", "")) for cause in causes if cause.get("reason") == "DisruptionBudget"]
+        if answer.status == 429 and budgets:
+            return Eviction(False, " ".join((answer.message, *budgets)).strip())
         raise ClusterError(f"POST {path}: {answer.status} {answer.message}")
 
     def _name(self, colour: Colour) -> str:
@@ -127,12 +130,6 @@ class Replicas:
     def _path(self, group: str, kind: str, name: str | None = None) -> str:
         path = f"{group}/namespaces/{self._namespace}/{kind}"
         return path if name is None else f"{path}/{name}"
-
-
-def _by_budget(body: Mapping[str, Any]) -> bool:
-    """Whether a 429 is for the budget and not for too many requests, which comes without this cause."""
-    causes = (body.get("details") or {}).get("causes") or []
-    return any(cause.get("reason") == "DisruptionBudget" for cause in causes)
 
 
 def _address(pod: Object) -> PodAddress:
