@@ -147,7 +147,7 @@ def contradictions(runbooks: Runbooks) -> list[str]:
 
 
 # Every client of the cache loses its connection for some seconds when nodes of another size take over:
-# https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/redis-cluster-vertical-scaling.html
+# https://docs.aws.amazon.com/AmazonElastiCache/latest/red-ug/Scaling.RedisReplGrps.ScaleUp.html
 INTERRUPTING = frozenset({"resize_cache"})
 
 
