@@ -185,7 +185,7 @@ def _lock_of(context: Context, execution: Execution, record: "Record | None") ->
 
 def _facts(after: Aftermath) -> list[tuple[str, Any]]:
     record = after.record
-    waited = "free" if after.lock_free else "still held: this has not been put in order yet; see `ops status`"
+    waited = "free" if after.lock_free else "still held: the repair has not ended; see `ops status`"
     if after.execution.workflow not in CHANGING and not after.lock_free:
         waited = "held until the next run, or the reaper, takes it over"
     return [
