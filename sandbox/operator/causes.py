@@ -10,10 +10,13 @@ from typing import Any
 import psutil
 import redis
 from lightkube import Client
+from lightkube.core.exceptions import ApiError
 from lightkube.resources.core_v1 import Pod
+from lightkube.types import PatchType
 
 from opskit.traffic import Colour
 from sandbox.kubernetes.client import administrator
+from sandbox.kubernetes.kubelet.pod import HELD, PROBES_ANNOTATION
 from sandbox.operator.data import Data
 from sandbox.operator.engines import Engines
 from sandbox.provision.workload import NAMESPACE
@@ -35,33 +38,32 @@ class Causes(Data, Engines):
         return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
     @contextmanager
-    def freeze_pod(self, colour: Colour) -> Iterator[str]:
+    def freeze_pod(self, colour: Colour, *, unnoticed: bool = True) -> Iterator[str]:
         """Stop the processes of a colour's oldest pod (SIGSTOP): it takes connections and never answers.
 
-        The kubelet replaces a container that does not answer, so those that come after it are stopped too, until
-        `with` ends or the pod is gone. Gives the pod's name.
+        A kubelet that notices takes it off the balancer, before that finds it unhealthy, and replaces its container in
+        the end. `unnoticed` by its kubelet, it stays where it is, unhealthy, until `with` ends or somebody deletes it.
+        Gives the pod's name.
         """
         name = str(self.pods(colour)[0]["metadata"]["name"])
-        stop = threading.Event()
-        first = threading.Event()
-        thread = threading.Thread(
-            target=self._keep_frozen, args=(name, first, stop), name=f"freezes {name}", daemon=True
-        )
-        thread.start()
-        first.wait(10)
+        if unnoticed:
+            self._annotate(name, HELD)
+        if not self._signal(name, signal.SIGSTOP):
+            raise LookupError(f"no process of {name} runs")
         try:
             yield name
         finally:
-            stop.set()
-            thread.join(10)
             self._signal(name, signal.SIGCONT)
+            if unnoticed:
+                self._annotate(name, None)
 
-    def _keep_frozen(self, pod: str, first: threading.Event, stop: threading.Event) -> None:
-        while not stop.is_set():
-            if not self._signal(pod, signal.SIGSTOP) and not self._exists(pod):
-                return
-            first.set()
-            stop.wait(_LOOK_SECONDS)
+    def _annotate(self, pod: str, value: str | None) -> None:
+        body = {"metadata": {"annotations": {PROBES_ANNOTATION: value}}}
+        try:
+            self._kubernetes.patch(Pod, pod, body, namespace=NAMESPACE, patch_type=PatchType.MERGE)
+        except ApiError as error:
+            if value is not None or error.status.code != 404:
+                raise  # else it has been replaced
 
     def _signal(self, pod: str, number: signal.Signals) -> int:
         """Signal the processes of a pod; how many there were."""
@@ -74,10 +76,6 @@ class Causes(Data, Engines):
                     process.send_signal(number)
                     sent += 1
         return sent
-
-    def _exists(self, pod: str) -> bool:
-        found = self._kubernetes.list(Pod, namespace=NAMESPACE, fields={"metadata.name": pod})
-        return any(True for _ in found)
 
     @contextmanager
     def flood_cache(self, megabytes: int = 12, *, memory: int = 8) -> Iterator[None]:

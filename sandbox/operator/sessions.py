@@ -19,10 +19,9 @@ from sandbox.provision.database import DATABASE
 from sandbox.provision.service_role import DATABASE_USER
 
 AT_ONCE = 8
-# 10^15 rows that are never kept: it computes and stores nothing.
-RUNAWAY = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b, generate_series(1, 99999) c"
-    "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b, generate_series(1, 100000) c"
-)
+# 10^16 rows that are never kept: it computes and stores nothing.
+_ROWS = "generate_series(1, 10000)"
+RUNAWAY = f"SELECT count(*) FROM {_ROWS} a, {_ROWS} b, {_ROWS} c, {_ROWS} d"  # noqa: S608
 _BROKEN = (DatabaseError, InterfaceError, OSError)
 
 
@@ -134,10 +133,10 @@ class Sessions(Data):
             self._open(count, application, lambda session: session.run("BEGIN" if in_transaction else "SELECT 1"))
         )
 
-    def run_query(self, sessions: int = 2, *, query: str = RUNAWAY, application: str = "a-report") -> Running:
+    def run_query(self, sessions: int = 3, *, query: str = RUNAWAY, application: str = "a-report") -> Running:
         """Run a query that does not end, in as many sessions of the service's role; each takes a processor.
 
-        The sandbox counts an instance as having one, so two keep it busy on a machine that does other things besides.
+        The sandbox counts an instance as having half of one, so a few keep it busy on a machine that does other things.
         """
         return Running(self._open(sessions, application, lambda _: None), query)
 

@@ -107,6 +107,6 @@ def since(before: float | None, now: float) -> float:
     return now - before if before is not None and now >= before else now
 
 
-def share_of_processor(seconds: float, elapsed: float) -> float:
-    """Processor time as a percentage of what one processor has: the sandbox counts every node as having one."""
-    return min(100.0, 100 * max(0.0, seconds) / max(elapsed, 0.001))
+def share_of_processors(seconds: float, elapsed: float, processors: float = 1.0) -> float:
+    """Processor time as a percentage of what so many processors have."""
+    return min(100.0, 100 * max(0.0, seconds) / max(elapsed * processors, 0.001))

@@ -57,17 +57,17 @@ def test_every_client_is_a_connection_and_nobody_else(databases: Databases, inst
 
 
 def test_a_query_that_runs_away_uses_its_processor(databases: Databases, instance: dict[str, Any]) -> None:
-    eventually(lambda: 0 <= newest(databases, "measured", "CPUUtilization") < 20, 20)
+    eventually(lambda: 0 <= newest(databases, "measured", "CPUUtilization") < 40, 20)
     with databases.session(instance) as session, databases.session(instance) as other:
         number = session.run("SELECT pg_backend_pid()")[0][0]
         # Longer than the client waits, unless it is cancelled.
         with ThreadPoolExecutor(1) as pool:
             spinning = pool.submit(session.run, "SELECT count(*) FROM generate_series(1, 10000000000)")
-            eventually(lambda: newest(databases, "measured", "CPUUtilization") > 30, 15)
+            eventually(lambda: newest(databases, "measured", "CPUUtilization") > 50, 15)
             other.run("SELECT pg_cancel_backend(:n)", n=number)
             assert isinstance(spinning.exception(15), DatabaseError)
     # What a backend used before it ended is not lost, and counts once.
-    eventually(lambda: 0 <= newest(databases, "measured", "CPUUtilization") < 20, 20)
+    eventually(lambda: 0 <= newest(databases, "measured", "CPUUtilization") < 40, 20)
 
 
 def test_the_parameter_group_says_how_many_connections_there_are(
@@ -114,8 +114,8 @@ def test_counters_that_began_again_are_taken_as_they_are() -> None:
         return values(before, seen, 1)["CPUUtilization"][0]
 
     first, second, restarted = Usage(10, 3, 1.0), Usage(12, 5, 1.5), Usage(13, 0, 0.25)
-    assert cpu(first, second) == 25
-    assert cpu(second, restarted) == 25
-    assert cpu(None, Usage(1, 0, 0.5)) == 50
+    assert cpu(first, second) == 50
+    assert cpu(second, restarted) == 50
+    assert cpu(None, Usage(1, 0, 0.25)) == 50
     assert cpu(first, Usage(11, 3, 9.0)) == 100
     assert values(first, second, 1)["DatabaseConnections"] == (5.0, "Count")

@@ -6,7 +6,7 @@ Names and meanings: https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Cach
 
 from collections.abc import Mapping
 
-from sandbox.platform.metrics import share_of_processor, since
+from sandbox.platform.metrics import share_of_processors, since
 from sandbox.redis.server import Statistics
 
 NAMESPACE = "AWS/ElastiCache"
@@ -27,8 +27,8 @@ def values(before: Statistics | None, seen: Statistics, period: int) -> Mapping[
         "Evictions": (grown("evicted"), "Count"),
         "CacheHits": (grown("hits"), "Count"),
         "CacheMisses": (grown("misses"), "Count"),
-        "CPUUtilization": (share_of_processor(grown("host_cpu_seconds"), elapsed), "Percent"),
-        "EngineCPUUtilization": (share_of_processor(grown("cpu_seconds"), elapsed), "Percent"),
+        "CPUUtilization": (share_of_processors(grown("host_cpu_seconds"), elapsed), "Percent"),
+        "EngineCPUUtilization": (share_of_processors(grown("cpu_seconds"), elapsed), "Percent"),
         "CurrConnections": (float(seen.connections), "Count"),
         "CurrItems": (float(seen.items), "Count"),
         "BytesUsedForCache": (float(seen.used_memory), "Bytes"),
