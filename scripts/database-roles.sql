@@ -3,7 +3,7 @@
 -- Run as the administrator in the service's own database (not in "postgres"), once for each instance that is not
 -- restored from another: a restored one has them already. It can be run again, also while the service works:
 --   psql "host=… dbname=detections user=postgres sslmode=verify-full" -v ON_ERROR_STOP=1 -f scripts/database-roles.sql
--- Statements are separated by an empty line and contain none, for runners that send one at a time.
+-- Statements are separated by an empty line and contain none, for runners that send one at a time, in one session.
 --
 -- None of the roles has a password: being in rds_iam, each signs in with an IAM token only, for which the caller
 -- needs rds-db:connect.

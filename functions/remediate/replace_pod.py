@@ -7,6 +7,7 @@ from typing import Any
 from opskit.acting import acted, decided, refused
 from opskit.adapters.replicas import Replicas
 from opskit.adapters.target_health import target_states
+from opskit.decisions.taken_out import with_taken_out
 from opskit.decisions.unhealthy import pod_to_replace
 from opskit.step import Run, step
 from opskit.traffic import Colour
@@ -32,9 +33,9 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
 
     def choose() -> dict[str, Any] | str:
         states = target_states(arn)
-        pods = [pod.at(states) for pod in replicas.addresses(colour)]
+        pods, seen = with_taken_out([pod.at(states) for pod in replicas.addresses(colour)], states)
         older_than = event["plan"]["bounds"]["older_than_seconds"]
-        found = pod_to_replace(pods, states, run.clock.now(), older_than_seconds=older_than)
+        found = pod_to_replace(pods, seen, run.clock.now(), older_than_seconds=older_than)
         if found.pod is None:
             return f"{found.reason} (targets: {_counted(states)})"
         pod = found.pod

@@ -6,6 +6,7 @@ import pytest
 
 from opskit.adapters.switch import switch_parameter
 from opskit.decisions.remedy import ACTIONS
+from opskit.runbooks import load_runbooks
 from tests.contract.stack import resources, states, template
 
 GRAPH = states("remediate")
@@ -53,6 +54,13 @@ def test_alarms_start_runbooks_unless_somebody_says_otherwise():
     assert resources("AWS::Events::Rule")["AlarmFired"]["State"] == {"!Ref": "Remediation"}
     assert template()["Parameters"]["Remediation"]["Default"] == "ENABLED"
     assert template()["Parameters"]["RunbookTimeFactor"]["Default"] == 1
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_the_automation_s_own_alarms_are_known_to_have_no_repair(environment):
+    named = [alarm["AlarmName"]["!Sub"] for alarm in resources("AWS::CloudWatch::Alarm").values()]
+    own = {name.removeprefix("${Service}-${Environment}-") for name in named}
+    assert own <= set(load_runbooks(environment).notify_only)
 
 
 def test_the_kill_switch_is_where_it_is_read():

@@ -127,7 +127,10 @@ class Remedies(Section):
             mine = {"at": timestamp(now), "execution": execution, "alarm": alarm, "resource": resource}
             acted = {"last_acted_at": timestamp(now), "last_execution": execution}
             replaced, condition = _next(item, {"actions": [*recent, mine]})
-            writes = [Write(REMEDIES, replaced, condition), Change(_remedy_key(alarm), {}, acted, {})]
+            writes: list[Write | Change] = [
+                Write(REMEDIES, replaced, condition),
+                Change(_remedy_key(alarm), {}, acted, {}),
+            ]
             try:
                 failed = self._table.transact(writes)
             except UnavailableError:  # clashes of transactions, more than the table takes in a row

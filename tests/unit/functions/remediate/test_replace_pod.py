@@ -17,7 +17,7 @@ from tests.unit.functions.remediate.acting import acting, announced, remediation
 
 def pod(name: str, address: str, *, age: float = 3600, **changes: Any) -> PodAddress:
     created = START - timedelta(seconds=age)
-    return replace(PodAddress(name, f"u-{name}", created, address, (8000,), False, False), **changes)
+    return replace(PodAddress(name, f"u-{name}", created, address, (8000,), True, False), **changes)
 
 
 @dataclass
@@ -73,6 +73,31 @@ def test_the_pod_behind_the_unhealthy_target_is_evicted(run: Run, event: dict[st
     assert service.evicted == [("b", "u-b")]
     assert (done["facts"]["pod"], done["facts"]["target"]) == ("b", "10.0.1.2:8000")
     assert [facts["uid"] for facts in announced(run)] == ["u-b"]
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        {"10.0.1.1:8000": "healthy", "10.0.1.2:8000": "draining", "10.0.1.3:8000": "healthy"},
+        {"10.0.1.1:8000": "healthy", "10.0.1.3:8000": "healthy"},
+    ],
+)
+def test_a_pod_that_was_taken_out_because_it_is_not_ready_is_evicted(
+    run: Run, event: dict[str, Any], service: Service, targets: dict[str, str]
+) -> None:
+    a, b, c = service.pods[Colour.BLUE]
+    service.pods[Colour.BLUE] = (a, replace(b, ready=False), c)
+    service.targets = targets
+    assert call(event, run)["done"]
+    assert service.evicted == [("b", "u-b")]
+
+
+def test_a_pod_that_is_not_ready_but_still_serves_stays(run: Run, event: dict[str, Any], service: Service) -> None:
+    a, b, c = service.pods[Colour.BLUE]
+    service.pods[Colour.BLUE] = (a, replace(b, ready=False), c)
+    service.targets = dict.fromkeys(service.targets, "healthy")
+    assert not call(event, run)["done"]
+    assert service.evicted == []
 
 
 def test_what_is_repeated_is_about_the_same_pod(run: Run, event: dict[str, Any], service: Service) -> None:
