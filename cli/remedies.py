@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cli.output import brief, facts, moment, table
+from cli.output import brief, elapsed, facts, moment, table
 from cli.workflows import Workflow
 
 if TYPE_CHECKING:
@@ -40,9 +40,13 @@ def told(record: "OperationRecord") -> dict[str, Any]:
     }
 
 
-def done(record: "OperationRecord") -> str:
-    """What a remediation has changed, in a sentence; empty if nothing, or if the record is of another workflow."""
-    return brief(str(record.facts.get("done") or "")) if record.workflow == Workflow.REMEDIATE else ""
+def remedy_times(record: "OperationRecord") -> list[tuple[str, str]]:
+    """How long it took from the alarm to the action, and from there until the alarm was OK; only what was measured."""
+    took = record.facts.get("seconds") if record.workflow == Workflow.REMEDIATE else None
+    if not isinstance(took, Mapping):
+        return []
+    names = {"alarm_to_action": "alarm to action", "action_to_ok": "action to OK"}
+    return [(words, elapsed(took[name])) for name, words in names.items() if name in took]
 
 
 def would_be_left(plan: Mapping[str, Any]) -> bool:

@@ -26,6 +26,11 @@ POLL_SECONDS = 1.0
 # The lock that an execution holds while it runs; the service's own has no name.
 _LOCKS = {Workflow.SNAPSHOT: "snapshot", Workflow.DRILL: "drill"}
 
+# An action may be under way: nobody else gets its lock until its function must have ended.
+_WAITS = {
+    Workflow.REMEDIATE: "; waiting until its record is closed and its lock is free, over a minute if it had acted"
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
@@ -141,7 +146,7 @@ def stop_and_report(context: Context, execution: Execution, reason: str, timeout
         )
     stop(context.session, execution, f"{reason} (by {by})")
     repaired = execution.workflow in CHANGING
-    waits = "; waiting for the repair" if repaired else ""
+    waits = _WAITS.get(execution.workflow, "; waiting for the repair") if repaired else ""
     context.output.say(f"{execution.operation} {execution.name} stopped{waits}", "bold")
     after = _await_repair(context, execution, timeout if repaired else 0.0)
     context.output.result(after.as_dict(), lambda console: facts(console, _facts(after)))

@@ -128,14 +128,14 @@ def _list(console: "Console", found: list[dict[str, Any]], *, chosen: bool) -> N
             moment(one["started_at"]),
             one["alarm"] or "-",
             one["outcome"] or "running",
+            (one["action"] or "-") if one["acted"] else "-",
             _took(one),
             one["execution"],
-            brief(one["done"] or one["action"] or "-"),
             brief(one["reason"] or ""),
         )
         for one in found
     ]
-    table(console, ("STARTED", "ALARM", "OUTCOME", "TOOK", "EXECUTION", "DONE", "REASON"), rows)
+    table(console, ("STARTED", "ALARM", "OUTCOME", "ACTION", "TOOK", "EXECUTION", "REASON"), rows)
 
 
 def _acted(context: Context, record: "OperationRecord") -> tuple[dict[str, Any] | None, str | None]:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import typer.main
 
+from cli.commands.remediations import OUTCOMES
 from cli.main import app
-from opskit.decisions import guardrails
+from opskit.decisions import guardrails, remedy_outcome
+from opskit.decisions.admission import Admission
 from opskit.runbooks import DIRECTORY, load_runbooks
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +77,15 @@ def test_every_guardrail_is_explained() -> None:
         re.findall(r"^\| `([a-z ]+)` \|", (RUNBOOKS / "remediation.md").read_text(encoding="utf-8"), re.MULTILINE)
     )
     assert names == told
+
+
+def test_every_outcome_is_explained() -> None:
+    page = (RUNBOOKS / "remediation.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`([A-Z]+)`", page.partition("## What each guardrail does")[0]))
+    # All that an execution can close with, besides what is written for one that was stopped from outside.
+    closes = {*remedy_outcome.ERRORS, *remedy_outcome._JUDGED.values(), *remedy_outcome._CHECKED.values(), *Admission}
+    closes = {str(outcome) for outcome in closes} - {"ADMITTED"} | {"INTERRUPTED"}
+    assert told == closes == set(OUTCOMES)
 
 
 def _commands() -> list[tuple[Path, str]]:

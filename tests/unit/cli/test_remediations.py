@@ -49,7 +49,8 @@ def test_the_list_says_what_was_done_and_why_newest_first(ops: Ops, past: None, 
         "second",
         "first",
     ]
-    assert "70 of 160 sessions of app were ended" in lines[4]
+    assert "end_sessions" in lines[4]
+    assert "end_sessions" not in lines[3]
     assert "because of first" in lines[4]
     assert "running" in lines[1]
 
