@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cli.exits import ExitCode, Failure, exit_code_of
+from cli.exits import ExitCode, Failure, exit_code_of, exit_code_of_outcome
 from cli.history_events import plain_cause
+from cli.remedies import would_be_left
 from cli.session import Session
 from cli.workflows import OPERATIONS, Workflow, is_ours, named_by_us, operation_of, workflow_of
 
@@ -58,19 +59,24 @@ class Execution:
     @property
     def plan(self) -> dict[str, Any] | None:
         """What a dry run planned; None for anything else."""
-        plan = self.output.get("plan") if isinstance(self.output, dict) and self.outcome == "PLANNED" else None
+        if self.outcome != "PLANNED" or not isinstance(self.output, dict):
+            return None
+        # All that a remediation reports is its plan.
+        plan = self.output if self.workflow is Workflow.REMEDIATE else self.output.get("plan")
         return plan if isinstance(plan, dict) else None
 
     @property
     def would_be_refused(self) -> bool:
-        """Whether this is a dry run of what would be refused."""
-        return self.plan is not None and self.plan.get("decision") == "REFUSE"
+        """Whether this is a dry run of what would be refused, or left to people."""
+        return self.plan is not None and (
+            self.plan.get("decision") == "REFUSE" or (self.workflow is Workflow.REMEDIATE and would_be_left(self.plan))
+        )
 
     @property
     def exit_code(self) -> ExitCode:
         """What a command that waited for this execution exits with; a dry run as the real one would."""
         if self.status == "SUCCEEDED":
-            return ExitCode.REFUSED if self.would_be_refused else ExitCode.SUCCESS
+            return ExitCode.REFUSED if self.would_be_refused else exit_code_of_outcome(self.outcome)
         return exit_code_of(self.error) if self.status == "FAILED" else ExitCode.FAILED
 
     def as_dict(self) -> dict[str, Any]:

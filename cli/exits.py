@@ -18,9 +18,9 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.SUCCESS: "done, or nothing to do",
-    ExitCode.FAILED: "failed, rolled back, rejected or aborted; an objective does not hold; evidence is not intact",
+    ExitCode.FAILED: "failed, rolled back, rejected or aborted; no effect; objective missed; evidence broken",
     ExitCode.USAGE: "wrong usage or bad input",
-    ExitCode.REFUSED: "refused: lock held, alarm firing, drift, no backup that fits, already decided",
+    ExitCode.REFUSED: "refused: lock held, alarm firing, drift, no backup that fits, guardrail, already decided",
     ExitCode.UNREACHABLE: "not found, unknown environment, no credentials or access, endpoint unreachable",
     ExitCode.TIMED_OUT: "timed out waiting; the execution goes on",
     ExitCode.INCONCLUSIVE: "could not be judged, or the last judgement is too old",
@@ -37,12 +37,22 @@ _BY_ERROR = {
     "RestoreRefused": ExitCode.REFUSED,
     "DrillRefused": ExitCode.REFUSED,
     "ApprovalError": ExitCode.REFUSED,
+    # Nothing was done, and a person is needed; where something was done without effect, it is RemediationIneffective.
+    "RemediationEscalated": ExitCode.REFUSED,
+    "RemediationInconclusive": ExitCode.INCONCLUSIVE,
 }
+# Of executions that succeeded. The kill switch held, or there is no runbook: nothing was done, and the alarm fires on.
+_BY_OUTCOME = {"SUPPRESSED": ExitCode.REFUSED, "UNKNOWN": ExitCode.REFUSED}
 
 
 def exit_code_of(error_name: str) -> ExitCode:
     """The exit code for an execution that failed with `error_name` (`error` of DescribeExecution)."""
     return _BY_ERROR.get(error_name, ExitCode.FAILED)
+
+
+def exit_code_of_outcome(outcome: str) -> ExitCode:
+    """The exit code for an execution that succeeded with `outcome` (`outcome` of its output)."""
+    return _BY_OUTCOME.get(outcome, ExitCode.SUCCESS)
 
 
 class Failure(Exception):  # noqa: N818 - not a defect: an end of the command that it explains to its user

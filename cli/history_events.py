@@ -70,6 +70,9 @@ def verdict_in(data: Any) -> tuple[str, str] | None:
         found = {"outcome": found, "reason": data.get("reason")}
     if not isinstance(found, dict):
         return None
+    if isinstance(found.get("done"), bool) and isinstance(found.get("what"), str):
+        # What a repair has done, or why it could not.
+        return "", found["what"]
     outcome = found.get("outcome", found.get("decision"))
     if not isinstance(outcome, str):
         return None

@@ -1,4 +1,4 @@
-"""`ops`: release, back up, restore, rehearse, watch, decide, look. See `ops --help`."""
+"""`ops`: release, back up, restore, repair, rehearse, watch, decide, look. See `ops --help`."""
 
 import inspect
 import sys
@@ -14,7 +14,10 @@ from cli.commands import (
     evidence,
     history,
     objectives,
+    pause,
     release,
+    remediate,
+    remediations,
     restore,
     rollback,
     snapshot,
@@ -27,7 +30,7 @@ from cli.options import global_parameters, set_signature
 from cli.sandbox import app as sandbox_app
 from cli.session import Choices
 
-HELP = "Release, back up and restore a service on AWS, or in the sandbox, and see what is going on."
+HELP = "Release, back up, restore and repair a service on AWS, or in the sandbox, and see what is going on."
 EXIT_CODES = "\n".join(["Exit codes:", "", "\b", *(f"{code:>3}  {MEANINGS[code]}" for code in MEANINGS)])
 
 # Plain help and errors: rich's would cost a quarter of a second at every start.
@@ -77,6 +80,9 @@ for module in (
     snapshot,
     backups,
     restore,
+    remediate,
+    remediations,
+    pause,
     drill,
     objectives,
     evidence,

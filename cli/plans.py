@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cli.output import elapsed, facts, moment, nested, short_image, table
+from cli.remedies import render_remedy_plan
 from cli.workflows import Workflow
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def render_plan(console: "Console", workflow: Workflow, plan: Plan) -> None:
         Workflow.SNAPSHOT: _snapshot,
         Workflow.RESTORE: _restore,
         Workflow.DRILL: _drill,
+        Workflow.REMEDIATE: render_remedy_plan,
     }.get(workflow, nested)
     renderer(console, plan)
 

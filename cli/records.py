@@ -47,10 +47,11 @@ def operation(record: "Record") -> str:
 
 
 def subject(record: "Record") -> str:
-    """What it was about: a release's image, a snapshot's hour, a restore's mode, a drill's id."""
+    """What it was about: a release's image, a snapshot's hour, a restore's mode, a drill's id, an alarm."""
     if not is_operation(record):
         return short_image(record.as_dict()["image"])
-    return next((str(record.facts[name]) for name in ("hour", "drill_id", "mode") if record.facts.get(name)), "-")
+    named = ("alarm", "hour", "drill_id", "mode")
+    return next((str(record.facts[name]) for name in named if record.facts.get(name)), "-")
 
 
 def took(record: "Record") -> str:
@@ -62,7 +63,7 @@ def facts_of(record: "Record") -> list[tuple[str, Any]]:
     """What is known of it but its events; `--json` has what is nested."""
     told = record.as_dict()
     if is_operation(record):
-        plain = [(name, value) for name, value in record.facts.items() if not isinstance(value, dict | list)]
+        plain = [(name, value) for name, value in _plain_facts(record).items() if not isinstance(value, dict | list)]
         about = [*plain, *result_facts(record)]
     else:
         about = [
@@ -90,6 +91,13 @@ def facts_of(record: "Record") -> list[tuple[str, Any]]:
         *about,
         *([] if is_operation(record) else [("evidence", record.evidence)]),
     ]
+
+
+def _plain_facts(record: "OperationRecord") -> dict[str, Any]:
+    """The record's facts; of a remediation's those that say something, and what was done among the results."""
+    if record.workflow != Workflow.REMEDIATE:
+        return record.facts
+    return {name: value for name, value in record.facts.items() if value is not False and name != "done"}
 
 
 def words(values: dict[str, Any]) -> str:

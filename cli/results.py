@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cli.output import elapsed, moment
+from cli.remedies import remedy_times
 
 if TYPE_CHECKING:
     from opskit.ledger import OperationRecord
@@ -30,7 +31,7 @@ def result_facts(record: "OperationRecord") -> list[tuple[str, Any]]:
         lines += [("not passed", text) for text in wrong[:_MOST]]
         if len(wrong) > _MOST:
             lines.append(("not passed", f"{len(wrong) - _MOST} more: ops history {record.execution_name} --json"))
-    return [*lines, ("evidence", record.evidence)]
+    return [*lines, *remedy_times(record), ("evidence", record.evidence)]
 
 
 def _restored(one: Mapping[str, Any]) -> str:

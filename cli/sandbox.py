@@ -132,7 +132,7 @@ def _provision(config: "Config", progress: "Progress") -> Mapping[str, Any]:
     from sandbox.provision import setup  # noqa: PLC0415
 
     # Its engines too, and everything that starts by itself: this one is to look at, not to test with.
-    facts = setup(config, progress, engines=True, parameters={"Schedules": "ENABLED"})
+    facts = setup(config, progress, engines=True, parameters={"Schedules": "ENABLED", "Remediation": "ENABLED"})
     # Its schedule comes to it within the minute; a drill or the objectives need not wait for that.
     Operator(config).call("objectives-stamp-heartbeat", {})
     return facts

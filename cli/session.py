@@ -12,6 +12,7 @@ from cli.exits import ExitCode, Failure
 from cli.workflows import Workflow
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
     from mypy_boto3_s3 import S3Client
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from opskit.adapters.balancer import Balancer
     from opskit.adapters.objects import Objects
+    from opskit.adapters.switch import Switch
+    from opskit.decisions.runbook import Runbooks
     from opskit.evidence import Evidence
     from opskit.evidence_records import EvidenceRecords
     from opskit.ledger import Ledger
@@ -35,6 +38,7 @@ _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 # Each service's own: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
 _ENDPOINT_VARIABLES = {
+    "cloudwatch": "AWS_ENDPOINT_URL_CLOUDWATCH",
     "dynamodb": "AWS_ENDPOINT_URL_DYNAMODB",
     "elasticache": "AWS_ENDPOINT_URL_ELASTICACHE",
     "elbv2": "AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2",
@@ -131,6 +135,8 @@ class Session:
 
     @overload
     def client(self, service: Literal["stepfunctions"]) -> "SFNClient": ...
+    @overload
+    def client(self, service: Literal["cloudwatch"]) -> "CloudWatchClient": ...
     @overload
     def client(self, service: Literal["dynamodb"]) -> "DynamoDBClient": ...
     @overload
@@ -234,6 +240,20 @@ class Session:
         from opskit.adapters.objects import Objects  # noqa: PLC0415
 
         return Objects(self.platform.backup_bucket, self.client("s3"))
+
+    @cached_property
+    def runbooks(self) -> "Runbooks":
+        """The environment's runbooks, as this version of the automation has them; its times not yet multiplied."""
+        from opskit.runbooks import load_runbooks  # noqa: PLC0415
+
+        return load_runbooks(self.environment, 1.0)
+
+    @cached_property
+    def switch(self) -> "Switch":
+        """The kill switch of the repairs."""
+        from opskit.adapters.switch import Switch  # noqa: PLC0415
+
+        return Switch(self.service, self.environment, client=self.client("ssm"))
 
     @cached_property
     def platform(self) -> "Platform":

@@ -14,15 +14,18 @@ class Workflow(StrEnum):
     RESTORE = "restore"
     DRILL = "drill"
     OBJECTIVES = "objectives"
+    REMEDIATE = "remediate"
 
 
 # What a person starts, watches and stops. The objectives' executions are express ones, which AWS does not let anyone
 # describe or stop: https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html
-OPERATIONS = (Workflow.RELEASE, Workflow.SNAPSHOT, Workflow.RESTORE, Workflow.DRILL)
+OPERATIONS = (Workflow.RELEASE, Workflow.SNAPSHOT, Workflow.RESTORE, Workflow.DRILL, Workflow.REMEDIATE)
 # What the ledger has an operation record of; releases have their own kind.
-RECORDED = (Workflow.SNAPSHOT, Workflow.RESTORE, Workflow.DRILL)
-# What holds the service's lock, and needs a repair when it is stopped.
-CHANGING = (Workflow.RELEASE, Workflow.RESTORE)
+RECORDED = (Workflow.SNAPSHOT, Workflow.RESTORE, Workflow.DRILL, Workflow.REMEDIATE)
+# What needs to be put in order when it is stopped: the rule on status changes does that, and it is waited for.
+CHANGING = (Workflow.RELEASE, Workflow.RESTORE, Workflow.REMEDIATE)
+# What may ask a person for a decision.
+ASKING = (Workflow.RELEASE, Workflow.RESTORE, Workflow.REMEDIATE)
 
 _ARN = re.compile(
     rf"arn:[^:]+:states:[^:]+:[^:]+:(?:execution|stateMachine):[^:]+-(?P<workflow>{'|'.join(OPERATIONS)})(?::|$)"

@@ -98,6 +98,13 @@ locals {
     [for alarm in aws_cloudwatch_metric_alarm.release : alarm.alarm_name],
     [aws_cloudwatch_metric_alarm.main["alb-response-time"].alarm_name],
   )
+
+  # By an alarm's full name, the ARN of what it is about.
+  alarm_resources = merge(
+    { for name, alarm in local.alarms : aws_cloudwatch_metric_alarm.main[name].alarm_name => alarm.about },
+    { for name, alarm in aws_cloudwatch_metric_alarm.cache : alarm.alarm_name => aws_elasticache_replication_group.main.arn },
+    { for name, alarm in aws_cloudwatch_metric_alarm.release : alarm.alarm_name => aws_lb.main.arn },
+  )
 }
 
 resource "aws_cloudwatch_metric_alarm" "main" {

@@ -29,6 +29,9 @@ locals {
     drill_subnet_group         = aws_db_subnet_group.drill.name
     drill_cache_subnet_group   = aws_elasticache_subnet_group.drill.name
     drill_security_group_id    = aws_security_group.drill.id
+    # A standard parameter holds 4,096 characters.
+    alarm_resources = join(",", [for name, arn in local.alarm_resources : "${name}=${arn}"])
+    node_group      = aws_eks_node_group.on_demand.node_group_name
   }
 
   # Where the stores are now. From the first restore on, restores say so.

@@ -249,6 +249,6 @@ resource "aws_eks_access_policy_association" "administrator" {
 resource "aws_eks_access_entry" "operator" {
   cluster_name      = aws_eks_cluster.main.name
   principal_arn     = aws_iam_role.operator.arn
-  kubernetes_groups = ["detection-ops:release", "detection-ops:backup"]
+  kubernetes_groups = ["detection-ops:release", "detection-ops:backup", "detection-ops:remediate"]
   type              = "STANDARD"
 }

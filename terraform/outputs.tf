@@ -27,11 +27,7 @@ output "database_endpoint" {
 
 output "alarms" {
   description = "Alarms by name, and the resource that each is about."
-  value = merge(
-    { for name, alarm in local.alarms : aws_cloudwatch_metric_alarm.main[name].alarm_name => alarm.about },
-    { for name, alarm in aws_cloudwatch_metric_alarm.cache : alarm.alarm_name => aws_elasticache_replication_group.main.arn },
-    { for name, alarm in aws_cloudwatch_metric_alarm.release : alarm.alarm_name => aws_lb.main.arn },
-  )
+  value       = local.alarm_resources
 }
 
 output "manifest_values" {

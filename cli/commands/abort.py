@@ -26,6 +26,11 @@ POLL_SECONDS = 1.0
 # The lock that an execution holds while it runs; the service's own has no name.
 _LOCKS = {Workflow.SNAPSHOT: "snapshot", Workflow.DRILL: "drill"}
 
+# An action may be under way: nobody else gets its lock until its function must have ended.
+_WAITS = {
+    Workflow.REMEDIATE: "; waiting until its record is closed and its lock is free, over a minute if it had acted"
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
@@ -47,6 +52,8 @@ class Aftermath:
         if workflow is Workflow.DRILL:
             names = " and ".join(f"{kind} {name}" for kind, name in self._named("names").items())
             return [f"{names or 'what the drill has made'}: the reaper, which this has started, removes it"]
+        if workflow is Workflow.REMEDIATE:
+            return self._remedied()
         if workflow is Workflow.RESTORE:
             from opskit.decisions.restore_report import removal  # noqa: PLC0415 - not needed for --help
 
@@ -55,6 +62,14 @@ class Aftermath:
             kept = "stays, beside production" if not live else "stays; look first whether the service uses it"
             return [f"{kind} {name} {kept}: {removal(kind, name)}" for kind, name in copies.items()]
         return []
+
+    def _remedied(self) -> list[str]:
+        if self.record is None or not any(event.what == "acting" for event in self.record.events):
+            return []
+        return [
+            f"what the repair had begun to change stays changed: ops remediations show {self.execution.name}; "
+            "the alarm's page in docs/runbooks/alarms says how to undo it"
+        ]
 
     def _named(self, fact: str) -> dict[str, str]:
         facts = self.record.facts if self.record is not None and is_operation(self.record) else {}
@@ -93,6 +108,7 @@ def abort(
 
     A release or rollback: waits until all traffic is back at the recorded live colour, the pods that were started are
     gone and the lock is free. A restore: waits until the service uses what it used before and the lock is free.
+    A repair: waits until its record is closed, which frees its lock; what it has changed stays.
     A snapshot or a drill: says what stays, and who removes it.
     """
     found = locate(context.session, execution) if execution else current(context)
@@ -130,7 +146,7 @@ def stop_and_report(context: Context, execution: Execution, reason: str, timeout
         )
     stop(context.session, execution, f"{reason} (by {by})")
     repaired = execution.workflow in CHANGING
-    waits = "; waiting for the repair" if repaired else ""
+    waits = _WAITS.get(execution.workflow, "; waiting for the repair") if repaired else ""
     context.output.say(f"{execution.operation} {execution.name} stopped{waits}", "bold")
     after = _await_repair(context, execution, timeout if repaired else 0.0)
     context.output.result(after.as_dict(), lambda console: facts(console, _facts(after)))
@@ -143,14 +159,28 @@ def _await_repair(context: Context, execution: Execution, timeout: float) -> Aft
     session = context.session
     deadline = time.monotonic() + timeout
     while True:
-        holder = session.ledger.holder(_LOCKS.get(execution.workflow, ""))
+        record = record_of(session.ledger, execution.workflow, execution.name)
+        holder = session.ledger.holder(_lock_of(context, execution, record))
         # The repair takes the lock over under a name that begins with the execution's.
         free = holder is None or holder.owner.partition("#")[0] != execution.arn
-        record = record_of(session.ledger, execution.workflow, execution.name)
         if (free and (record is None or record.outcome)) or time.monotonic() >= deadline:
             weights = session.balancer.weights() if execution.workflow is Workflow.RELEASE else None
             return Aftermath(describe(session, execution.arn), record, weights, free)
         time.sleep(POLL_SECONDS)
+
+
+def _lock_of(context: Context, execution: Execution, record: "Record | None") -> str:
+    """The name of the lock that the execution holds while it changes something."""
+    if execution.workflow is not Workflow.REMEDIATE:
+        return _LOCKS.get(execution.workflow, "")
+    from opskit.errors import RunbooksError  # noqa: PLC0415 - not needed for --help
+
+    alarm = record.facts.get("alarm") if record is not None and is_operation(record) else None
+    try:
+        runbook = context.session.runbooks.by_alarm.get(alarm or "")
+    except RunbooksError:
+        runbook = None
+    return runbook.lock if runbook else ""
 
 
 def _facts(after: Aftermath) -> list[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""`ops approve` and `ops reject`: answer a release or a restore that asks for a decision."""
+"""`ops approve` and `ops reject`: answer a release, a restore or a repair that asks for a decision."""
 
 import json
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from cli.executions import locate, running
 from cli.exits import ExitCode, Failure
 from cli.options import Context, command, not_empty
 from cli.output import facts, moment, short_image
-from cli.workflows import CHANGING, Workflow
+from cli.workflows import ASKING, Workflow
 
 if TYPE_CHECKING:
     from opskit.ledger import Approval
@@ -35,9 +35,9 @@ def approve(
         str | None, typer.Option("--digest", help="Approve only if this is the digest that is asked about.")
     ] = None,
 ) -> ExitCode:
-    """Let a release or a restore that waits for approval go on.
+    """Let a release, restore or repair that waits go on.
 
-    The approval is bound to the digest that is printed (of the image, or of the plan to cut over), and counts once.
+    The approval is bound to the digest that is printed (of the image, or of the plan), and counts once.
     """
     return _decide(context, execution, "approved", reason or "approved", digest)
 
@@ -49,7 +49,7 @@ def reject(
     ],
     execution: Which = None,
 ) -> ExitCode:
-    """Refuse a release or a restore that waits for approval.
+    """Refuse a release, restore or repair that waits.
 
     It ends without having changed what clients reach.
     """
@@ -59,15 +59,17 @@ def reject(
 def pending(context: Context) -> "list[Approval]":
     """The questions of running executions that nobody has answered and that have not expired."""
     ledger = context.session.ledger
-    asked = (ledger.approval(arn.rpartition(":")[2]) for arn in running(context.session, CHANGING))
+    asked = (ledger.approval(arn.rpartition(":")[2]) for arn in running(context.session, ASKING))
     now = datetime.now(UTC)
     return [a for a in asked if a is not None and a.decision is None and a.expires_at > now]
 
 
 def question(workflow: str, execution_name: str, subject: str, digest: str) -> str:
     """What is asked, in a sentence."""
-    what = f"release {short_image(subject)}" if workflow == Workflow.RELEASE else f"cut over {subject}"
-    return f"{execution_name} asks to {what} ({digest})"
+    asks = {Workflow.RELEASE: "asks to release", Workflow.REMEDIATE: "asks for a repair:"}.get(
+        Workflow(workflow), "asks to cut over"
+    )
+    return f"{execution_name} {asks} {short_image(subject) if workflow == Workflow.RELEASE else subject} ({digest})"
 
 
 def _decide(context: Context, execution: str | None, decision: str, reason: str, digest: str | None) -> ExitCode:

@@ -133,7 +133,8 @@ def tell(console: "Console", execution: Execution, record: "OperationRecord | No
     """How an ended execution ended, for people."""
     if record is not None and record.outcome:
         facts(console, result_facts(record))
-    if execution.plan and not execution.would_be_refused:
+    # What stands in a repair's way is a part of its plan.
+    if execution.plan and (not execution.would_be_refused or execution.workflow is Workflow.REMEDIATE):
         render_plan(console, execution.workflow, execution.plan)
     good = execution.exit_code is ExitCode.SUCCESS
     seconds = (execution.stopped - execution.started).total_seconds() if execution.stopped else 0.0

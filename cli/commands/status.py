@@ -14,6 +14,7 @@ from cli.options import Context, command
 from cli.output import brief, elapsed, facts, moment, short_image
 from cli.progress import Progress
 from cli.recovery import last_drill, last_snapshot, objectives_now, read_endpoints, rows_of
+from cli.remedies import last_repair, repairs, repairs_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,6 +61,8 @@ def status(context: Context) -> ExitCode:
         "last_snapshot": part(lambda: last_snapshot(context)),
         "last_drill": part(lambda: last_drill(context)),
         "objectives": part(lambda: objectives_now(context)),
+        "repairs": part(lambda: repairs(context)),
+        "last_repair": part(lambda: last_repair(context)),
     }
     context.output.result(document, lambda console: _show(console, document))
     return problems[0].code if problems else ExitCode.SUCCESS
@@ -160,6 +163,7 @@ def _show(console: "Console", told: dict[str, Any]) -> None:
     last = told["last"]
     rows.append(("last release", _last_words(last) if last else "none yet"))
     rows += rows_of(told)
+    rows += repairs_rows(told["repairs"], told["last_repair"])
     facts(console, rows)
 
 

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from opskit.adapters.alarms import AlarmState
 from opskit.adapters.balancer import Balancer
-from opskit.adapters.metrics import AlarmState, Metrics, TrafficSample
+from opskit.adapters.metrics import Metrics, TrafficSample
 from opskit.decisions.bake import Elapsed, Rules, judge_bake
 from opskit.errors import MeasurementError
 from opskit.step import Run, step

@@ -17,6 +17,7 @@ from ministack import app as ministack_app
 from ministack.core import iam_evaluator, responses
 from ministack.services import eventbridge
 
+from sandbox.automation.patching import expect
 from sandbox.automation.requests import Requests, counting
 from sandbox.automation.signatures import is_valid
 
@@ -24,6 +25,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+expect(eventbridge, "_put_events", "ebcda0f38061")
 DECISIONS = {"Allow": "allowed", "Deny": "explicitDeny", "ImplicitDeny": "implicitDeny"}
 
 
@@ -46,16 +48,37 @@ def _field(body: dict[str, Any], name: str, kind: type, default: Any = None) -> 
     return value
 
 
-def put_event(source: str, detail_type: str, detail: dict[str, Any], resources: list[str]) -> str:
-    """Put an event on the default bus as AWS services do; returns its id."""
-    entry = {
+def put_event(
+    source: str,
+    detail_type: str,
+    detail: dict[str, Any],
+    resources: list[str],
+    *,
+    event_id: str | None = None,
+    time: int | None = None,
+) -> str:
+    """Put an event on the default bus as AWS services do; returns its id.
+
+    `event_id` and `time` (seconds since 1970) let it be one that was sent before, or comes late. EventBridge delivers
+    at least once: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event.html.
+    """
+    # What `_put_events` does with one entry, which gives every event a new id and the time of now.
+    record = {
+        "EventId": event_id or eventbridge.new_uuid(),
         "Source": source,
         "DetailType": detail_type,
         "Detail": json.dumps(detail),
+        "EventBusName": "default",
+        "Time": int(eventbridge._now_ts()) if time is None else time,
         "Resources": resources,
+        "Account": responses.get_account_id(),
+        "Region": responses.get_region(),
     }
-    _, _, body = eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
-    return str(json.loads(body)["Entries"][0]["EventId"])
+    eventbridge._events_log_list().append(record)
+    view = eventbridge._pattern_event_view(record)
+    eventbridge._dispatch_event(record, view)
+    eventbridge._archive_event(record, view)
+    return str(record["EventId"])
 
 
 def authorize(body: dict[str, Any]) -> Answer:
@@ -101,7 +124,10 @@ def authorize(body: dict[str, Any]) -> Answer:
 
 
 def events(body: dict[str, Any]) -> Answer:
-    """Put `{source, detail_type, detail, resources}` on the default bus; the answer has its `event_id`."""
+    """Put `{source, detail_type, detail, resources}` on the default bus; the answer has its `event_id`.
+
+    An `event_id` and a `time` in seconds may be given.
+    """
     source = _field(body, "source", str)
     if not source.startswith("aws."):
         raise BadRequestError("source must begin with aws.; use PutEvents for any other")
@@ -110,6 +136,8 @@ def events(body: dict[str, Any]) -> Answer:
         _field(body, "detail_type", str),
         _field(body, "detail", dict),
         _field(body, "resources", list, []),
+        event_id=None if body.get("event_id") is None else _field(body, "event_id", str),
+        time=None if body.get("time") is None else _field(body, "time", int),
     )
     return Answer(200, {"event_id": identifier})
 

@@ -1,9 +1,10 @@
-"""The verbs of the API on the store: create, replace, patch, apply, delete, scale, status."""
+"""The verbs of the API on the store: create, replace, patch, apply, delete, evict, scale, status."""
 
 import copy
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.kubernetes import evictions
 from sandbox.kubernetes.admission import admit
 from sandbox.kubernetes.defaults import apply_defaults
 from sandbox.kubernetes.errors import StatusError, bad_request, invalid, method_not_allowed, not_found
@@ -83,9 +84,7 @@ class Api:
         """DELETE: pods get their grace period, a namespace empties first, the rest goes at once."""
         key = key_of(target)
         obj = self._store.get(key)
-        uid = body.get("preconditions", {}).get("uid")
-        if uid and uid != obj["metadata"]["uid"]:
-            raise StatusError(409, "Conflict", "the UID in the precondition does not match")
+        _check_preconditions(obj, body)
         if dry_run:
             return obj
         if target.resource is PODS:
@@ -104,6 +103,15 @@ class Api:
             "status": "Success",
             "details": {"name": key.name, "kind": key.resource.plural, "uid": removed["metadata"]["uid"]},
         }
+
+    def evict(self, target: Target, body: Any, *, dry_run: bool) -> Object:
+        """POST of an Eviction: delete a pod if its disruption budget allows it, else 429."""
+        options = evictions.check_body(target, body).get("deleteOptions") or {}
+        pod = self._store.get(key_of(target))
+        _check_preconditions(pod, options)
+        evictions.check(self._store, pod)
+        self.delete(target, options, dry_run=dry_run or "All" in (options.get("dryRun") or ()))
+        return evictions.DONE
 
     def _apply(self, target: Target, key: Key, body: Object, options: Options) -> tuple[Object, bool]:
         if not options.field_manager:
@@ -163,6 +171,12 @@ class Api:
         if version := scale.get("metadata", {}).get("resourceVersion"):
             obj["metadata"]["resourceVersion"] = version
         return scale_of(self._update(key_of(target), updated(old, obj, options.field_manager), old, options))
+
+
+def _check_preconditions(obj: Object, options: Object) -> None:
+    uid = (options.get("preconditions") or {}).get("uid")
+    if uid and uid != obj["metadata"]["uid"]:
+        raise StatusError(409, "Conflict", "the UID in the precondition does not match")
 
 
 def key_of(target: Target) -> Key:

@@ -29,7 +29,7 @@ class Resource:
 
 
 NAMESPACES = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
-PODS = Resource("", "v1", "Pod", "pods", subresources=("status", "log"))
+PODS = Resource("", "v1", "Pod", "pods", subresources=("status", "log", "eviction"))
 SERVICES = Resource("", "v1", "Service", "services", subresources=("status",))
 EVENTS = Resource("", "v1", "Event", "events")
 DEPLOYMENTS = Resource("apps", "v1", "Deployment", "deployments", subresources=("scale", "status"))
@@ -43,6 +43,7 @@ CONFIG_MAPS = Resource("", "v1", "ConfigMap", "configmaps")
 SERVICE_ACCOUNTS = Resource("", "v1", "ServiceAccount", "serviceaccounts")
 VOLUMES = Resource("", "v1", "PersistentVolume", "persistentvolumes", namespaced=False, subresources=("status",))
 VOLUME_CLAIMS = Resource("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", subresources=("status",))
+BUDGETS = Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", subresources=("status",))
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "Role", "roles")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", namespaced=False)
@@ -68,9 +69,9 @@ RESOURCES: tuple[Resource, ...] = (
     ROLE_BINDINGS,
     CLUSTER_ROLES,
     CLUSTER_ROLE_BINDINGS,
+    BUDGETS,
     # Kept and served, but nothing in this cluster acts on them.
     Resource("", "v1", "Secret", "secrets"),
-    Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", subresources=("status",)),
     Resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
     Resource("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", subresources=("status",)),
     Resource("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", namespaced=False),
@@ -114,6 +115,8 @@ def resolve(path: str) -> Target:
     return Target(resource, namespace, name, subresource)
 
 
+_SUBRESOURCE_KINDS = {"scale": "Scale", "eviction": "Eviction"}
+_SUBRESOURCE_VERBS = {"log": ["get"], "eviction": ["create"]}
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 
 
@@ -133,8 +136,8 @@ def discovery(path: str) -> dict[str, Any] | None:
         entry = {"singularName": resource.kind.lower(), "namespaced": resource.namespaced}
         entries.append({"name": resource.plural, "kind": resource.kind, "verbs": _VERBS, **entry})
         for subresource in resource.subresources:
-            kind = "Scale" if subresource == "scale" else resource.kind
-            verbs = ["get"] if subresource == "log" else ["get", "patch", "update"]
+            kind = _SUBRESOURCE_KINDS.get(subresource, resource.kind)
+            verbs = _SUBRESOURCE_VERBS.get(subresource, ["get", "patch", "update"])
             entries.append({"name": f"{resource.plural}/{subresource}", "kind": kind, "verbs": verbs, **entry})
     return {
         "kind": "APIResourceList",

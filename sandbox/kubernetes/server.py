@@ -106,6 +106,8 @@ class Server:
             return _json(self._list(request, target))
         if target.subresource == "log":
             return self._pod_log(request, target)
+        if target.subresource == "eviction":
+            raise method_not_allowed()
         if target.subresource == "scale":
             return _json(self._api.scale(target))
         return _json(self._store.get(key_of(target)))
@@ -172,6 +174,10 @@ class Server:
         body = _parse(await request.read(), request.content_type)
         if request.method == "DELETE":
             return self._delete(request, target, body or {}, options)
+        if target.subresource == "eviction":
+            if request.method != "POST":
+                raise method_not_allowed()
+            return _json(self._api.evict(target, body, dry_run=options.dry_run), 201)
         if request.method == "POST":
             if target.name:
                 raise method_not_allowed()

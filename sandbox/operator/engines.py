@@ -28,6 +28,10 @@ class Engines(Hands):
         """Tell `rds`, `elasticache` or `tagging` what to do wrong, as `sandbox.platform.engines` describes it."""
         self._tell("POST", {"service": service, "target": target, "fault": fault})
 
+    def take_back(self, service: str, target: str = "*", **fault: Any) -> None:
+        """Take back the faults of an engine that agree with what is given."""
+        self._tell("DELETE", {"service": service, "target": target, "fault": fault})
+
     def calm_engines(self) -> None:
         """Take all of that back."""
         self._tell("DELETE", {})

@@ -1,4 +1,4 @@
-"""EKS: clusters answer with the sandbox's Kubernetes API, and access entries, which moto lacks.
+"""EKS: clusters answer with the sandbox's Kubernetes API, node groups, and access entries, which moto lacks.
 
 Shapes, limits and errors of access entries: API reference of Amazon EKS (CreateAccessEntry and siblings).
 """
@@ -13,6 +13,7 @@ from moto.eks.models import Cluster, eks_backends
 from sandbox.platform.application import Forward
 from sandbox.platform.calls import Answer, Call
 from sandbox.platform.errors import AwsError
+from sandbox.platform.node_groups import NodeGroups
 from sandbox.platform.resources import access_entry_arn
 
 ACCESS_POLICIES = (
@@ -37,8 +38,20 @@ class Clusters:
 
     service = "eks"
 
-    def __init__(self, *, account: str, endpoint: str, certificate_authority: str, lock: threading.RLock) -> None:
-        """`certificate_authority` is base64 of the PEM that signed the Kubernetes API's certificate."""
+    def __init__(
+        self,
+        *,
+        account: str,
+        endpoint: str,
+        certificate_authority: str,
+        lock: threading.RLock,
+        pace_seconds: float,
+    ) -> None:
+        """`certificate_authority` is base64 of the PEM that signed the Kubernetes API's certificate.
+
+        `pace_seconds` is how long the status of a node group lasts.
+        """
+        self._node_groups = NodeGroups(account=account, lock=lock, pace_seconds=pace_seconds)
         self._account = account
         self._endpoint = endpoint
         self._certificate_authority = certificate_authority
@@ -65,6 +78,9 @@ class Clusters:
         with self._lock:
             if handler is not None:
                 return handler(call)
+            of_node_group = self._node_groups.handler(call)
+            if of_node_group is not None:
+                return of_node_group(call, forward)
             for cluster in self._clusters(call).values():
                 self._dress(cluster)
             answer = forward()

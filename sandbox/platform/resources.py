@@ -11,6 +11,8 @@ does not allow them here, where AWS might.
 import uuid
 from collections.abc import Callable, Sequence
 
+from moto.eks.models import eks_backends
+
 from sandbox.platform.calls import Call
 from sandbox.platform.elasticache import permissions as caches
 from sandbox.platform.rds import permissions as databases
@@ -90,6 +92,13 @@ def access_entry_arn(region: str, account: str, cluster: str, principal_arn: str
     )
 
 
+def _node_group_arn(region: str, account: str, cluster: str, name: str) -> str:
+    """The ARN of a node group (`nodegroup/cluster/name/id`); of one that there is not its id is `*`."""
+    found = eks_backends[account][region].clusters.get(cluster)
+    group = found.nodegroups.get(name) if found is not None else None
+    return str(group.arn) if group is not None else f"arn:aws:eks:{region}:{account}:nodegroup/{cluster}/{name}/*"
+
+
 _OF_ACCESS_ENTRY = frozenset(
     {
         "AssociateAccessPolicy",
@@ -112,6 +121,10 @@ def _kubernetes(call: Call, account: str) -> Sequence[str]:
         return ANY
     if call.operation in _OF_ACCESS_ENTRY:
         return (access_entry_arn(call.region, account, cluster, call.params.get("principalArn", "")),)
+    if group := call.params.get("nodegroupName"):
+        if call.operation == "CreateNodegroup":
+            return (f"arn:aws:eks:{call.region}:{account}:cluster/{cluster}",)
+        return (_node_group_arn(call.region, account, cluster, group),)
     return (f"arn:aws:eks:{call.region}:{account}:cluster/{cluster}",)
 
 

@@ -68,6 +68,7 @@ def make_application(config: Config, certificate_authority: str) -> Application:
             endpoint=config.kubernetes_url,
             certificate_authority=certificate_authority,
             lock=lock,
+            pace_seconds=config.engine_pace_seconds,
         )
     )
     faults = Faults()

@@ -8,12 +8,13 @@ processes, not of its machine.
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ ADMINISTRATOR = "rdsadmin"
 SOCKET_HERE = "/proc/self/cwd"
 """What a PostgreSQL program takes as host when its working directory is the socket's."""
 
+MAX_CONNECTIONS = "max_connections"
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": "''",
     "unix_socket_directories": "'../socket'",
@@ -37,7 +39,7 @@ _SETTINGS: Mapping[str, str] = {
     "shared_buffers": "32MB",
     # Segments in /dev/shm would outlive a killed server.
     "dynamic_shared_memory_type": "mmap",
-    "max_connections": "100",
+    MAX_CONNECTIONS: "100",
     "max_wal_senders": "10",
     "max_wal_size": "512MB",
     "wal_level": "replica",
@@ -64,8 +66,10 @@ def identifier(name: str) -> str:
 class Server:
     """A server that is not running yet, unless told to `start`. Methods may be called from any thread."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, parameters: Callable[[], Mapping[str, str]] = dict) -> None:
+        """`parameters` are asked whenever it is configured, and go over the defaults."""
         self.directory = directory
+        self._parameters = parameters
         self.data = directory / "data"
         self.socket = directory / "socket"
         self.log = directory / "postgres.log"
@@ -77,6 +81,12 @@ class Server:
         """Whether its process runs."""
         process = self._process
         return process is not None and process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's process id while it runs."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
 
     def create(self, template: Path) -> None:
         """A new cluster, copied from `template`, which is made first if it does not exist."""
@@ -96,7 +106,12 @@ class Server:
         Users in `rds_iam` are let in, having been checked in front of the server; everyone else is asked for
         the password, and so are `password_users` in any case: having ADMIN on `rds_iam` counts as membership.
         """
-        lines = [f"{name} = {value}" for name, value in {**_SETTINGS, **(settings or {})}.items()]
+        merged = {**_SETTINGS, **self._parameters(), **(settings or {})}
+        # A recovery and a replica stop where they have less than the server had whose log they replay:
+        # https://www.postgresql.org/docs/16/hot-standby.html#HOT-STANDBY-ADMIN
+        if settings:
+            merged[MAX_CONNECTIONS] = str(max(int(merged[MAX_CONNECTIONS]), self._copied_connections()))
+        lines = [f"{name} = {value}" for name, value in merged.items()]
         (self.data / "postgresql.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
         (self.data / "postgresql.auto.conf").write_text("", encoding="utf-8")
         rules = [
@@ -109,6 +124,11 @@ class Server:
         ]
         (self.data / "pg_hba.conf").write_text("\n".join(rules) + "\n", encoding="utf-8")
         privileges.give(self.data)
+
+    def _copied_connections(self) -> int:
+        text = (self.data / "postgresql.conf").read_text(encoding="utf-8")
+        found = re.search(rf"^{MAX_CONNECTIONS} = (\d+)$", text, re.MULTILINE)
+        return int(found.group(1)) if found else 0
 
     def start(self, *, timeout_seconds: float = 60.0, until_promoted: bool = False) -> None:
         """Start it and wait until it takes connections, or, after a recovery, until it is promoted.

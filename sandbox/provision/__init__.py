@@ -91,7 +91,7 @@ def _of_release(clients: Clients, net: network.Network, balancing: Balancer) -> 
     config = clients.config
     repository_arn = registry.provision(clients)
     eks = cluster.provision(clients, net)
-    release_alarms = alarms.provision(clients, balancing, period_seconds=ALARM_PERIOD_SECONDS)
+    watching = alarms.provision(clients, balancing, cluster_arn=eks.cluster_arn, period_seconds=ALARM_PERIOD_SECONDS)
     return {
         "listener_arn": balancing.listener_arn,
         "load_balancer_arn": balancing.load_balancer_arn,
@@ -105,9 +105,11 @@ def _of_release(clients: Clients, net: network.Network, balancing: Balancer) -> 
         "namespace": workload.NAMESPACE,
         "image_repository": config.service,
         "image_repository_arn": repository_arn,
-        "release_alarms": ",".join(release_alarms) or "none",
+        "release_alarms": ",".join(watching.release_alarms),
         "function_subnet_ids": ",".join(net.private_subnet_ids),
         "function_security_group_id": net.function_security_group_id,
+        "alarm_resources": ",".join(f"{name}={arn}" for name, arn in watching.resources.items()),
+        "node_group": eks.node_group,
     }
 
 

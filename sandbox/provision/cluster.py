@@ -10,16 +10,22 @@ from botocore.exceptions import ClientError
 from sandbox.provision.clients import Clients, tags
 from sandbox.provision.network import Network
 
-KUBERNETES_GROUPS = ("detection-ops:release", "detection-ops:backup")
+KUBERNETES_GROUPS = ("detection-ops:release", "detection-ops:backup", "detection-ops:remediate")
 """The groups that the cluster operator belongs to; RoleBindings of the service's manifests refer to them."""
+
+
+NODE_GROUP = "on-demand"
+NODES = {"minSize": 2, "maxSize": 4, "desiredSize": 2}
+"""The node group and its bounds. Pods do not run on its nodes: only the numbers are real."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """ARNs of what was created."""
+    """ARNs of what was created, and the name of the node group that repairs may scale."""
 
     cluster_arn: str
     operator_role_arn: str
+    node_group: str
 
 
 def provision(clients: Clients, network: Network) -> Cluster:
@@ -36,7 +42,25 @@ def provision(clients: Clients, network: Network) -> Cluster:
             kubernetesGroups=list(KUBERNETES_GROUPS),
             type="STANDARD",
         )
-    return Cluster(cluster_arn, operator_role)
+    _node_group(clients, network)
+    return Cluster(cluster_arn, operator_role, NODE_GROUP)
+
+
+def _node_group(clients: Clients, network: Network) -> None:
+    config = clients.config
+    role = _role(clients, f"{config.name}-nodes", {"Service": "ec2.amazonaws.com"})
+    with _ignoring("ResourceInUseException"):
+        clients["eks"].create_nodegroup(
+            clusterName=config.name,
+            nodegroupName=NODE_GROUP,
+            nodeRole=role,
+            subnets=list(network.private_subnet_ids),
+            capacityType="ON_DEMAND",
+            instanceTypes=["t3.large"],
+            scalingConfig=dict(NODES),
+            labels={"lifecycle": "on-demand"},
+            tags={tag["Key"]: tag["Value"] for tag in tags(config)},
+        )
 
 
 def _role(clients: Clients, name: str, principal: dict[str, str]) -> str:

@@ -17,6 +17,8 @@ MASTER = "postgres"
 DATABASE = "detections"
 INSTANCE_CLASS = "db.t4g.medium"
 READY_SECONDS = 30.0
+PARAMETERS = {"max_connections": "200", "rds.force_ssl": "1"}
+"""Of those that `terraform/rds.tf` sets, what the sandbox's servers have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,10 @@ def begin(clients: Clients, network: Network, *, kms_key: str | None = None, rep
         )
         rds.modify_db_parameter_group(
             DBParameterGroupName=name,
-            Parameters=[{"ParameterName": "rds.force_ssl", "ParameterValue": "1", "ApplyMethod": "pending-reboot"}],
+            Parameters=[
+                {"ParameterName": name, "ParameterValue": value, "ApplyMethod": "pending-reboot"}
+                for name, value in PARAMETERS.items()
+            ],
         )
     if not _exists(rds.describe_db_instances, rds.exceptions.DBInstanceNotFoundFault, DBInstanceIdentifier=name):
         rds.create_db_instance(

@@ -35,6 +35,10 @@ SHORT_WAITS: Mapping[str, str] = {
     "SnapshotTimeoutSeconds": "60",
     "SnapshotLeaseSeconds": "60",
     "ObjectivesPeriodSeconds": "10",
+    "RunbookTimeFactor": "0.05",
+    "RemediationPollSeconds": "1",
+    "RemediationRollbackSeconds": "120",
+    "Remediation": "DISABLED",
     "Schedules": "DISABLED",
 }
 """Stack parameters in place of the template's defaults, in seconds; and nothing starts by itself."""

@@ -27,6 +27,7 @@ IMAGES = {
     "1.3.0-unhealthy": "unhealthy",
     "1.3.0-errors": "errors",
     "1.3.0-slow": "slow",
+    "1.3.0-fading": "fading",
     "1.3.0-crash": "crash",
 }
 """Tag and variant of what is in the registry from the start."""

@@ -58,6 +58,8 @@ class Statistics:
     misses: int
     commands: int
     cpu_seconds: float
+    host_cpu_seconds: float
+    """Of all its threads and child processes, `cpu_seconds` of the main thread only."""
     connections: int
     items: int
     used_memory: int
@@ -171,6 +173,9 @@ class RedisServer:
             misses=int(info["keyspace_misses"]),
             commands=int(info["total_commands_processed"]),
             cpu_seconds=float(info["used_cpu_sys_main_thread"]) + float(info["used_cpu_user_main_thread"]),
+            host_cpu_seconds=sum(
+                float(info[f"used_cpu_{kind}{whose}"]) for kind in ("sys", "user") for whose in ("", "_children")
+            ),
             # Without the one that asks.
             connections=int(info["connected_clients"]) - 1,
             items=sum(int(value["keys"]) for name, value in info.items() if name.startswith("db")),

@@ -59,6 +59,26 @@ def test_the_event_of_a_pushed_image_matches_its_rule_and_makes_a_valid_input():
     assert validate("release", json.loads(text))["image"].startswith("detection-api@sha256:")
 
 
+def test_the_event_of_an_alarm_matches_its_rule_and_is_a_valid_input():
+    event = json.loads((ROOT / "events/remediate/alarm_fired.event.json").read_text())
+    rule = resources("AWS::Events::Rule")["AlarmFired"]
+    pattern = rule["EventPattern"]
+    assert event["source"] in pattern["source"]
+    assert event["detail-type"] in pattern["detail-type"]
+    assert event["detail"]["state"]["value"] in pattern["detail"]["state"]["value"]
+    given = {"Partition": "aws", "Region": "us-east-1", "AccountId": "000000000000"}
+    ((prefix,),) = [list(one.values()) for one in pattern["resources"]]
+    known = {f"AWS::{name}": value for name, value in given.items()} | {
+        "Service": "detection-api",
+        "Environment": "dev",
+    }
+    text = re.sub(r"\$\{([^}]+)\}", lambda found: known[found[1]], prefix["!Sub"])
+    assert event["resources"][0].startswith(text)
+    assert "Input" not in rule["Targets"][0]
+    assert "InputTransformer" not in rule["Targets"][0]
+    assert validate("remediate", event)["resources"] == event["resources"]
+
+
 def test_the_documented_contract_is_the_contract():
     documented = set(re.findall(r"`(\w+)`", "".join(_rows("docs/platform-contract.md"))))
     assert set(PARAMETERS) == documented & (set(PARAMETERS) | {n for n in documented if n.endswith("_arn")})

@@ -72,6 +72,14 @@ BROKEN: dict[str, tuple[str, Callable[[list[Manifest]], Any]]] = {
         "nobody_may_more_than_is_needed",
         lambda m: of(m, "Role")["release"]["rules"][0].pop("resourceNames"),
     ),
+    "a repair that may delete pods, whatever their budget": (
+        "nobody_may_more_than_is_needed",
+        lambda m: of(m, "Role")["remediate"]["rules"][0]["verbs"].append("delete"),
+    ),
+    "a repair that may make pods of its own": (
+        "nobody_may_more_than_is_needed",
+        lambda m: of(m, "Role")["remediate"]["rules"][1]["resources"].append("pods"),
+    ),
     "a backup that reads Secrets": (
         "nobody_may_more_than_is_needed",
         lambda m: of(m, "Role")["backup"]["rules"][0]["resources"].append("secrets"),

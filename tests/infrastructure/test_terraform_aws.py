@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from sandbox.provision.cluster import KUBERNETES_GROUPS
+
 DATABASE = {
     "dev": ("db.t4g.small", 50, False, 7, 0),
     "staging": ("db.t4g.medium", 100, True, 14, 0),
@@ -144,7 +146,7 @@ class TestCluster:
         assert access["bootstrap_cluster_creator_admin_permissions"] is False
         operator = platform["eks_access_entry.operator"]
         assert operator["principal_arn"] == platform["iam_role.operator"]["arn"]
-        assert set(operator["kubernetes_groups"]) == {"detection-ops:release", "detection-ops:backup"}
+        assert set(operator["kubernetes_groups"]) == set(KUBERNETES_GROUPS)
 
     def test_it_has_the_add_ons_that_the_manifests_need(self, platform):
         addons = {addon["addon_name"]: addon for addon in platform.of("eks_addon")}

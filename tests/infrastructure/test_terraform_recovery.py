@@ -70,6 +70,20 @@ def test_the_automation_can_read_what_is_written(platform):
     assert read.cache_key_arn == platform["elasticache_replication_group.main"]["kms_key_id"]
     assert read.namespace == "detection-api"
     assert read.cache_user == "none"
+    assert read.node_group == platform["eks_node_group.on_demand"]["node_group_name"]
+
+
+def test_the_automation_is_told_what_each_alarm_is_about(platform):
+    path = path_of("detection-api", platform.environment)
+    written = {name.removeprefix(path): value for name, value in values(platform).items()}
+    read = Platform.parse("detection-api", platform.environment, written)
+    alarms = {alarm["alarm_name"] for alarm in platform.of("cloudwatch_metric_alarm")}
+    assert {name: read.alarm_resource(name) for name in alarms} == platform.outputs["alarms"]
+    assert len(read.alarm_resources) == len(alarms)
+    # The longest that a standard parameter takes, for names as long as AWS allows a balancer (32 characters):
+    # https://docs.aws.amazon.com/general/latest/gr/ssm.html
+    longer = len(read.alarm_resources) * 2 * (32 - len(f"detection-api-{platform.environment}"))
+    assert len(written["alarm_resources"]) + longer < 4096
 
 
 def test_the_alarms_that_stop_a_release_are_there(platform):

@@ -167,9 +167,64 @@ def test_a_state_set_by_hand_lasts_until_the_next_evaluation(plane: Plane) -> No
     eventually(lambda: state() == "OK", 5)
 
 
-def test_metric_math_is_refused_rather_than_never_firing(plane: Plane) -> None:
+def over_nodes(function: str, *nodes: str, metric: str) -> list[dict[str, Any]]:
+    stats = [
+        {
+            "Metric": {"Namespace": NAMESPACE, "MetricName": metric, "Dimensions": dimensions({"Node": node})},
+            "Period": 10,
+            "Stat": "Sum",
+        }
+        for node in nodes
+    ]
+    return [
+        {"Id": "all", "Expression": f"{function}(METRICS())", "Label": "All nodes", "ReturnData": True},
+        *({"Id": f"node{n}", "MetricStat": stat, "ReturnData": False} for n, stat in enumerate(stats, 1)),
+    ]
+
+
+@pytest.mark.parametrize(("function", "fires"), [("SUM", True), ("MAX", False)])
+def test_metric_math_is_a_function_of_all_metrics(plane: Plane, function: str, fires: bool) -> None:
+    client, name = plane.client("cloudwatch"), f"Evicted{function}"
+    # Both data in one period, whenever the test runs.
+    now = datetime.fromtimestamp(datetime.now(UTC).timestamp() // 10 * 10 + 0.5, UTC)
+    for node in ("one", "two"):
+        put(plane, name, {"Node": node}, now=now, Value=60)
+    client.put_metric_alarm(
+        AlarmName=name,
+        Metrics=over_nodes(function, "one", "two", "without-data", metric=name),
+        EvaluationPeriods=1,
+        Threshold=100,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+
+    def described() -> dict[str, Any]:
+        return dict(client.describe_alarms(AlarmNames=[name])["MetricAlarms"][0])
+
+    eventually(lambda: described()["StateValue"] == ("ALARM" if fires else "OK"), 5)
+    assert not described().keys() & {"MetricName", "Namespace", "Period"}
+    assert [query["Id"] for query in described()["Metrics"]] == ["all", "node1", "node2", "node3"]
+    assert "[120]" in described()["StateReason"] if fires else "[60]" in described()["StateReason"]
+
+
+def test_the_event_of_metric_math_names_every_metric() -> None:
+    from sandbox.automation.gaps.metric_math import described
+
+    whole, node = described(over_nodes("SUM", "one", metric="Evicted"))
+    assert whole == {"id": "all", "expression": "SUM(METRICS())", "label": "All nodes", "returnData": True}
+    assert node == {
+        "id": "node1",
+        "metricStat": {
+            "metric": {"dimensions": {"Node": "one"}, "name": "Evicted", "namespace": NAMESPACE},
+            "period": 10,
+            "stat": "Sum",
+        },
+        "returnData": False,
+    }
+
+
+def test_other_metric_math_is_refused_rather_than_never_firing(plane: Plane) -> None:
     query = {"Id": "rate", "Expression": "1 / 2"}
-    with pytest.raises(ClientError, match="not metric math"):
+    with pytest.raises(ClientError, match="a function of METRICS"):
         plane.client("cloudwatch").put_metric_alarm(
             AlarmName="rate",
             Metrics=[query],

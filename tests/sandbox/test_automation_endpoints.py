@@ -100,6 +100,18 @@ def test_an_event_of_an_aws_service_reaches_its_rule(plane: Plane) -> None:
     assert received["resources"] == event["resources"]
 
 
+def test_an_event_may_come_twice_and_late(plane: Plane) -> None:
+    bus = plane.client("events")
+    url, arn = plane.queue()
+    bus.put_rule(Name="again", EventPattern=json.dumps({"source": ["aws.again"]}))
+    bus.put_targets(Rule="again", Targets=[{"Id": "queue", "Arn": arn}])
+    event = {"source": "aws.again", "detail_type": "x", "detail": {}, "event_id": "e-1", "time": 1_700_000_000}
+    for _ in range(2):
+        assert plane.ask("/_sandbox/events", event) == (200, {"event_id": "e-1"})
+    received = [plane.message(url) for _ in range(2)]
+    assert [(one["id"], one["time"]) for one in received] == [("e-1", "2023-11-14T22:13:20Z")] * 2
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from sandbox.platform.elasticache.metrics import metric_data
+from sandbox.platform.elasticache import metrics
 from sandbox.provision import cache, network
 from sandbox.provision.clients import Clients
 from sandbox.redis.server import Statistics
@@ -95,8 +95,12 @@ def test_evictions_happen_are_published_and_end_with_a_larger_node(rig: Rig) -> 
     # Approximately the oldest: https://redis.io/docs/latest/develop/reference/eviction/#apx-lru
     assert sum(client.exists(f"key-{number}") for number in range(100)) < 100
     assert client.get("key-1199") is not None
-    eventually(lambda: sum(one["Evictions"] for one in rig.metrics(f"{name}-001")) == evicted())
-    last = rig.metrics(f"{name}-001")[-1]
+    eventually(
+        lambda: (
+            sum(one["Evictions"] for one in rig.metrics("AWS/ElastiCache", CacheClusterId=f"{name}-001")) == evicted()
+        )
+    )
+    last = rig.metrics("AWS/ElastiCache", CacheClusterId=f"{name}-001")[-1]
     assert 90 < last["DatabaseMemoryUsagePercentage"] <= 105
     assert last["CurrItems"] == client.dbsize()
     assert last["CurrConnections"] >= 1
@@ -109,9 +113,9 @@ def test_evictions_happen_are_published_and_end_with_a_larger_node(rig: Rig) -> 
     before = evicted()
     fill(client, 12, "more")
     assert evicted() == before
-    published = len(rig.metrics(f"{name}-001"))
-    eventually(lambda: len(rig.metrics(f"{name}-001")) > published + 1)
-    assert rig.metrics(f"{name}-001")[-1]["Evictions"] == 0
+    published = len(rig.metrics("AWS/ElastiCache", CacheClusterId=f"{name}-001"))
+    eventually(lambda: len(rig.metrics("AWS/ElastiCache", CacheClusterId=f"{name}-001")) > published + 1)
+    assert rig.metrics("AWS/ElastiCache", CacheClusterId=f"{name}-001")[-1]["Evictions"] == 0
 
 
 def test_a_policy_that_evicts_nothing_refuses_writes_instead(rig: Rig) -> None:
@@ -193,8 +197,6 @@ def test_provisioning_makes_the_cache_once(rig: Rig) -> None:
 
 
 def test_counts_are_differences_and_survive_a_replaced_server() -> None:
-    from datetime import UTC, datetime
-
     def reading(at: float, evicted: int, cpu: float) -> Statistics:
         return Statistics(
             at=at,
@@ -203,6 +205,7 @@ def test_counts_are_differences_and_survive_a_replaced_server() -> None:
             misses=0,
             commands=0,
             cpu_seconds=cpu,
+            host_cpu_seconds=cpu * 1.5,
             connections=3,
             items=7,
             used_memory=50,
@@ -211,13 +214,14 @@ def test_counts_are_differences_and_survive_a_replaced_server() -> None:
         )
 
     def values(before: Statistics | None, seen: Statistics) -> dict[str, float]:
-        data = metric_data("c", before, seen, datetime(2026, 1, 1, tzinfo=UTC), 1)
-        json.dumps([one["Value"] for one in data])
-        return {one["MetricName"]: one["Value"] for one in data}
+        found = {name: value for name, (value, _) in metrics.values(before, seen, 1).items()}
+        json.dumps(found)
+        return found
 
     first, second, replaced = reading(10, 100, 1.0), reading(12, 130, 1.5), reading(13, 4, 0.1)
     assert values(first, second)["Evictions"] == 30
     assert values(first, second)["EngineCPUUtilization"] == 25
+    assert values(first, second)["CPUUtilization"] == 37.5
     assert values(second, replaced)["Evictions"] == 4
     assert values(None, first)["DatabaseMemoryUsagePercentage"] == 25
     assert "ReplicationLag" not in values(None, first)

@@ -11,8 +11,9 @@ from lightkube import Client
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.config.models import Cluster, Context, User
 from lightkube.core.exceptions import ApiError
+from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import Deployment
-from lightkube.resources.core_v1 import Namespace, Pod, Secret, Service
+from lightkube.resources.core_v1 import Namespace, Pod, PodEviction, Secret, Service
 from lightkube.types import PatchType
 
 from tests.sandbox.fixtures.kubernetes import NAMESPACE, Rig, running_rig
@@ -112,6 +113,14 @@ def test_the_operator_may_release(rig: Rig, operator: Client) -> None:
 )
 def test_the_operator_may_do_nothing_else(operator: Client, forbidden: Any) -> None:
     assert status_of(lambda: forbidden(operator)) == 403
+
+
+def test_the_operator_may_evict_and_not_delete(operator: Client) -> None:
+    eviction = PodEviction(metadata=ObjectMeta(name="none", namespace=NAMESPACE))
+    assert status_of(lambda: operator.create(eviction, "none")) == 404
+    assert status_of(lambda: operator.delete(Pod, "none")) == 403
+    elsewhere = PodEviction(metadata=ObjectMeta(name="none", namespace="kube-system"))
+    assert status_of(lambda: operator.create(elsewhere, "none", namespace="kube-system")) == 403
 
 
 def test_a_role_without_an_access_entry_is_a_stranger(rig: Rig) -> None:

@@ -135,6 +135,76 @@ def test_access_entries_from_creation_to_deletion(platform: Platform, cluster: s
         eks.describe_access_entry(**named)
 
 
+@pytest.fixture
+def node_group(platform: Platform, cluster: str) -> dict[str, str]:
+    """What names a new node group of 1 to 3 nodes, of which there are 2."""
+    named = {"clusterName": cluster, "nodegroupName": platform.name("nodes")}
+    platform.client("eks").create_nodegroup(
+        **named, nodeRole="arn:aws:iam::000000000000:role/nodes", subnets=[], scalingConfig=sizes(1, 3, 2)
+    )
+    return named
+
+
+def sizes(low: int, high: int, desired: int) -> dict[str, int]:
+    return {"minSize": low, "maxSize": high, "desiredSize": desired}
+
+
+def test_a_node_group_is_updating_while_its_size_changes(platform: Platform, node_group: dict[str, str]) -> None:
+    eks = platform.client("eks")
+
+    def described() -> dict[str, Any]:
+        return dict(eks.describe_nodegroup(**node_group)["nodegroup"])
+
+    assert described()["status"] == "ACTIVE"
+    update = eks.update_nodegroup_config(**node_group, scalingConfig={"desiredSize": 3})["update"]
+    assert (update["status"], update["params"]) == ("InProgress", [{"type": "DesiredSize", "value": "3"}])
+    assert described()["status"] == "UPDATING"
+    assert described()["scalingConfig"] == sizes(1, 3, 3)
+    with pytest.raises(ClientError) as caught:
+        eks.update_nodegroup_config(**node_group, scalingConfig={"desiredSize": 2})
+    assert code_of(caught) == ("ResourceInUseException", 409)
+    eventually(lambda: described()["status"] == "ACTIVE")
+    about = {"name": node_group["clusterName"], "nodegroupName": node_group["nodegroupName"], "updateId": update["id"]}
+    assert eks.describe_update(**about)["update"]["status"] == "Successful"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ({"desiredSize": 4}, "desired capacity 4 can't be greater than max size 3"),
+        ({"desiredSize": 0}, "Minimum capacity 1 can't be greater than desired size 0"),
+        ({"minSize": 3}, "Minimum capacity 3 can't be greater than desired size 2"),
+        ({"maxSize": 1}, "desired capacity 2 can't be greater than max size 1"),
+    ],
+)
+def test_a_node_groups_size_stays_within_its_bounds(
+    platform: Platform, node_group: dict[str, str], wanted: dict[str, int], words: str
+) -> None:
+    eks = platform.client("eks")
+    with pytest.raises(eks.exceptions.InvalidParameterException, match=words):
+        eks.update_nodegroup_config(**node_group, scalingConfig=wanted)
+    found = eks.describe_nodegroup(**node_group)["nodegroup"]
+    assert (found["status"], found["scalingConfig"]) == ("ACTIVE", sizes(1, 3, 2))
+
+
+def test_a_node_group_that_there_is_not(platform: Platform, cluster: str) -> None:
+    eks = platform.client("eks")
+    with pytest.raises(eks.exceptions.ResourceNotFoundException):
+        eks.update_nodegroup_config(clusterName=cluster, nodegroupName="none", scalingConfig={"desiredSize": 2})
+
+
+def test_a_node_group_is_a_resource_of_its_own(platform: Platform, node_group: dict[str, str]) -> None:
+    arn = platform.client("eks").describe_nodegroup(**node_group)["nodegroup"]["nodegroupArn"]
+    asked: list[str] = []
+    platform.automation.decide = lambda question: asked.append(question["resource"]) or "allowed"  # type: ignore[func-returns-value]
+    try:
+        platform.client("eks", "ASIAOPERATOR", "token").describe_nodegroup(**node_group)
+    finally:
+        platform.automation.decide = lambda _: "allowed"
+    assert asked == [arn]
+    assert f":nodegroup/{node_group['clusterName']}/{node_group['nodegroupName']}/" in arn
+
+
 def test_access_entries_that_are_refused(platform: Platform, cluster: str) -> None:
     eks = platform.client("eks")
     for arguments, error in (

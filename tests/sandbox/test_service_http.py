@@ -202,6 +202,17 @@ def test_slow_delays_after_the_first_requests() -> None:
     assert [behaviour.on_detections() for _ in range(3)] == [(False, 0.0), (False, 0.0), (False, 0.4)]
 
 
+def test_fading_is_good_for_a_while() -> None:
+    now = [10.0]
+    parameters = Parameters(after_requests=0, fading_seconds=30, fading_delay_seconds=1.5)
+    behaviour = Behaviour(Variant.FADING, parameters, clock=lambda: now[0])
+    assert behaviour.on_detections() == (False, 0.0)
+    now[0] += 29
+    assert behaviour.on_detections() == (False, 0.0)
+    now[0] += 1
+    assert behaviour.on_detections() == (False, 1.5)
+
+
 def test_good_never_misbehaves() -> None:
     behaviour = Behaviour(Variant.GOOD, Parameters(after_requests=0))
     assert {behaviour.on_detections() for _ in range(100)} == {(False, 0.0)}

@@ -59,7 +59,13 @@ def test_the_first_version_is_live_on_blue(running: Config) -> None:
 def test_the_contract_is_complete(running: Config) -> None:
     platform = Platform.load(running.service, running.environment, Clients(running)["ssm"])
     assert platform.service_url == running.service_url
-    assert platform.release_alarms == ("detection-api-dev-alb-5xx", "detection-api-dev-alb-response-time")
+    assert set(platform.release_alarms) == {
+        f"detection-api-dev-{alarm}" for alarm in ("alb-5xx", "alb-elb-5xx", "alb-response-time")
+    }
+    alarms = Clients(running)["cloudwatch"].describe_alarms(AlarmNamePrefix="detection-api-dev-")["MetricAlarms"]
+    assert {alarm["AlarmName"]: platform.alarm_resource(alarm["AlarmName"]) is not None for alarm in alarms} == {
+        item.partition("=")[0]: True for item in platform.alarm_resources
+    }
 
 
 def test_provisioning_again_changes_nothing(running: Config) -> None:

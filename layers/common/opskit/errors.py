@@ -107,3 +107,7 @@ class CacheError(OpsError):
 
 class CacheLoginError(CacheError):
     """The cache did not let the user in."""
+
+
+class RunbooksError(OpsError):
+    """The environment has no runbooks, or what is in their file cannot be one; the message says what to put right."""

@@ -1,5 +1,6 @@
 """The platform contract: what the platform stack tells the automation, through SSM Parameter Store."""
 
+import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Self
 
@@ -48,6 +49,8 @@ class Platform:
     drill_subnet_group: str
     drill_cache_subnet_group: str
     drill_security_group_id: str
+    alarm_resources: tuple[str, ...]
+    node_group: str
 
     @classmethod
     def load(cls, service: str, environment: str, client: "SSMClient | None" = None) -> Self:
@@ -81,6 +84,11 @@ class Platform:
             for name, prefix in _PREFIXES.items()
             if parameters.get(name) and not parameters[name].startswith(prefix)
         ]
+        problems += [
+            f"{path}alarm_resources must be items of <alarm>=<resource ARN>, got {item!r}"
+            for item in _split(parameters.get("alarm_resources") or "none")
+            if not _ALARM_RESOURCE.fullmatch(item)
+        ]
         if problems:
             raise PlatformContractError(f"{'; '.join(problems)}. The platform stack writes these parameters")
         texts = {name: parameters[name] for name in PARAMETERS if name not in _LISTS}
@@ -91,11 +99,19 @@ class Platform:
         """The target group of `colour`; the two are fixed and never swapped."""
         return self.target_group_blue_arn if colour is Colour.BLUE else self.target_group_green_arn
 
+    def alarm_resource(self, alarm: str) -> str | None:
+        """ARN of the resource that the alarm of that full name is about; None for an alarm that is not the platform's.
+
+        A repair touches this resource and no other, whatever the alarm's event says.
+        """
+        return dict(item.split("=", 1) for item in self.alarm_resources).get(alarm)
+
 
 PARAMETERS: tuple[str, ...] = tuple(
     field.name for field in fields(Platform) if field.name not in ("service", "environment")
 )
-_LISTS = ("release_alarms", "function_subnet_ids")
+_LISTS = ("release_alarms", "function_subnet_ids", "alarm_resources")
+_ALARM_RESOURCE = re.compile(r"[^=\s]+=arn:\S+")
 _PREFIXES = {name: "arn:" for name in PARAMETERS if name.endswith("_arn")} | {"service_url": "http"}
 
 

@@ -9,20 +9,21 @@ whether or not data arrives, and each change of state is an event
 
 ministack mixes all dimensions of a metric into one value over the whole time, evaluates only when data is
 put, and sends no events. Here the period under way counts as soon as it can only get worse, so that an alarm
-fires within a second of the data; metric math alarms are refused, because they would never fire.
+fires within a second of the data. Of metric math it knows what `metric_math` does and refuses the rest.
 """
 
 import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ministack.services import cloudwatch
 
 from sandbox.automation.endpoints import put_event
+from sandbox.automation.gaps.metric_math import Math, UnsupportedMathError, described
 from sandbox.automation.patching import replace
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ _BREACHES: dict[str, Callable[[float, float], bool]] = {
     "LessThanThreshold": lambda value, threshold: value < threshold,
     "LessThanOrEqualToThreshold": lambda value, threshold: value <= threshold,
 }
+_OF_ONE_METRIC = ("MetricName", "Namespace", "Statistic", "ExtendedStatistic", "Period", "Dimensions", "Unit")
 _originals: dict[str, Any] = {}
 _last_states: dict[str, dict[str, Any]] = {}
 
@@ -49,11 +51,17 @@ def values_by_period(alarm: Alarm, now: float) -> list[float | None]:
     Periods begin at multiples of their length. The one under way is the first, unless its value could still
     grow out of a breach: a sum that is too low so far says nothing yet.
     """
-    dimensions = cloudwatch._dims_from_list(alarm.get("Dimensions") or [])
-    key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(dimensions))
-    period = alarm.get("Period", 60)
-    count = alarm.get("EvaluationPeriods", 1) + EXTRA_PERIODS
+    if alarm.get("Metrics"):
+        math = Math(alarm["Metrics"])
+        return math.combine([_values(alarm, stat["Metric"], math.period, stat["Stat"], now) for stat in math.metrics])
     statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
+    return _values(alarm, alarm, alarm.get("Period", 60), statistic, now)
+
+
+def _values(alarm: Alarm, metric: Mapping[str, Any], period: int, statistic: str, now: float) -> list[float | None]:
+    dimensions = cloudwatch._dims_from_list(metric.get("Dimensions") or [])
+    key = (metric["Namespace"], metric["MetricName"], cloudwatch._dims_key(dimensions))
+    count = alarm.get("EvaluationPeriods", 1) + EXTRA_PERIODS
     growing = statistic in ("Sum", "SampleCount") and alarm["ComparisonOperator"].startswith("Less")
     newest = int(now // period) - (1 if growing else 0)
     periods: list[list[dict[str, Any]]] = [[] for _ in range(count)]
@@ -97,7 +105,7 @@ def decide(alarm: Alarm, values: list[float | None]) -> tuple[str, str]:
 
 def evaluate(alarm: Alarm) -> None:
     """Bring one metric alarm to the state that its metric puts it in now."""
-    if not alarm.get("Namespace") or alarm.get("ComparisonOperator") not in _BREACHES:
+    if not (alarm.get("Namespace") or alarm.get("Metrics")) or alarm.get("ComparisonOperator") not in _BREACHES:
         return
     new_state, reason = decide(alarm, values_by_period(alarm, time.time()))
     old_state = alarm["StateValue"]
@@ -118,6 +126,8 @@ def _configuration(alarm: Alarm) -> dict[str, Any]:
     common = {"description": alarm.get("AlarmDescription") or ""}
     if "AlarmRule" in alarm:
         return {**common, "alarmRule": alarm["AlarmRule"], "actionsSuppressor": ""}
+    if alarm.get("Metrics"):
+        return {**common, "metrics": described(alarm["Metrics"])}
     metric = {
         "dimensions": cloudwatch._dims_from_list(alarm.get("Dimensions") or []),
         "name": alarm.get("MetricName"),
@@ -144,10 +154,22 @@ def _dispatch(alarm: Alarm, old_state: str, new_state: str, reason: str) -> None
 
 
 def _put_metric_alarm(params: Any, data: dict[str, Any], is_cbor: bool, is_json: bool = False) -> Any:
-    if data.get("Metrics") or "Metrics.member.1.Id" in params:
-        message = "the sandbox evaluates alarms on one metric, not metric math"
-        return cloudwatch._error("ValidationError", message, 400, use_json=is_json, use_cbor=is_cbor)
-    return _originals["_put_metric_alarm"](params, data, is_cbor, is_json)
+    queries = data.get("Metrics")
+    try:
+        if "Metrics.member.1.Id" in params:
+            raise UnsupportedMathError("the sandbox takes metric math in JSON or CBOR only")
+        if queries:
+            Math(queries)
+    except UnsupportedMathError as error:
+        return cloudwatch._error("ValidationError", str(error), 400, use_json=is_json, use_cbor=is_cbor)
+    answer = _originals["_put_metric_alarm"](params, data, is_cbor, is_json)
+    if queries and answer[0] == 200:
+        alarm = cloudwatch._alarms[data["AlarmName"]]
+        alarm["Metrics"] = queries
+        # Of one metric only; its alarm is described without them.
+        for name in _OF_ONE_METRIC:
+            alarm.pop(name, None)
+    return answer
 
 
 async def evaluate_forever() -> None:

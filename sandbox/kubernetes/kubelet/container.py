@@ -47,7 +47,8 @@ class Runtime:
 class Container:
     """Runs until `stop`, or until it ends for good by its pod's restart policy.
 
-    `changed` is called after every change of its status, `surroundings` before every start of its process.
+    `changed` is called after every change of its status, `surroundings` before every start of its process;
+    while `probes_held` says so, nobody probes it.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Container:
         surroundings: Callable[[], Awaitable[Surroundings]],
         log: Path,
         changed: Callable[[], None],
+        probes_held: Callable[[], bool] = lambda: False,
     ) -> None:
         self.spec = spec
         self.port = port
@@ -72,6 +74,7 @@ class Container:
         self._surroundings = surroundings
         self._log = log
         self._changed = changed
+        self._probes_held = probes_held
         self._process: Process | None = None
         self._unhealthy = asyncio.Event()
         self._running_since: str | None = None
@@ -189,7 +192,7 @@ class Container:
 
     async def _on(self, spec: dict[str, Any], report: Callable[[bool], None]) -> None:
         if "httpGet" in spec:
-            await probe(self._runtime.prober, spec, self.port, report)
+            await probe(self._runtime.prober, spec, self.port, report, held=self._probes_held)
 
     def _fail(self) -> None:
         self._unhealthy.set()

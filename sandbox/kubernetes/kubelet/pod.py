@@ -16,6 +16,9 @@ from sandbox.kubernetes.store import Key, Object, Store, timestamp
 PORTS_ANNOTATION = "sandbox/host-ports"
 """JSON object on every pod: container port (as text) to the port on this machine's loopback."""
 
+PROBES_ANNOTATION, HELD = "sandbox/probes", "held"
+"""On a pod that a kubelet has stopped to look at: what its probes said last stands. It is still ended when deleted."""
+
 
 def host_port(pod: Object, port: int | str) -> int | None:
     """Where a container port, by number or name, is reached; None if the pod has none (yet)."""
@@ -53,6 +56,10 @@ class PodWorker:
                 mapping[str(port["containerPort"])] = reservation.port
         with self._store.editing(self._key) as edited:
             edited["metadata"].setdefault("annotations", {})[PORTS_ANNOTATION] = json.dumps(mapping)
+            # What tells pods apart that share an address, as those in a node's network do.
+            for each in edited["spec"]["containers"]:
+                for port in each.get("ports", []):
+                    port["hostPort"] = mapping[str(port["containerPort"])]
             status = edited.setdefault("status", {})
             status.update(phase="Pending", podIP=LOOPBACK, hostIP=LOOPBACK, startTime=timestamp())
             status["podIPs"] = [{"ip": LOOPBACK}]
@@ -73,6 +80,7 @@ class PodWorker:
                 surroundings=functools.partial(self._surroundings, each),
                 log=self._runtime.logs / f"{self._key.name}.log",
                 changed=self.report,
+                probes_held=self._probes_held,
             )
             self._containers.append(container)
         grace = spec["terminationGracePeriodSeconds"]
@@ -106,6 +114,10 @@ class PodWorker:
             states = [each.status["state"].get("terminated", {}) for each in self._containers]
             return "Succeeded" if all(each.get("exitCode") == 0 for each in states) else "Failed"
         return "Running" if any("running" in each.status["state"] for each in self._containers) else phase
+
+    def _probes_held(self) -> bool:
+        pod = self._store.find(self._key) or {"metadata": {}}
+        return pod["metadata"].get("annotations", {}).get(PROBES_ANNOTATION) == HELD
 
     async def _surroundings(self, container: dict[str, Any]) -> Surroundings:
         pod = self._store.get(self._key)

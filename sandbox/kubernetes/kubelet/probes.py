@@ -46,8 +46,9 @@ async def probe(
     spec: dict[str, Any],
     port: int,
     report: Callable[[bool], None],
+    held: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Probe for ever as `spec` says, and report each turn to success or failure once.
+    """Probe for ever as `spec` says, but not while `held`, and report each turn to success or failure once.
 
     Thresholds count consecutive results: `successThreshold` and `failureThreshold`.
     """
@@ -58,6 +59,10 @@ async def probe(
     await asyncio.sleep(spec.get("initialDelaySeconds", 0))
     while True:
         result = await prober.get(port, http["path"], spec["timeoutSeconds"], headers)
+        # Asked afterwards, so that what was under way does not count either.
+        if held():
+            await asyncio.sleep(spec["periodSeconds"])
+            continue
         if result is None and not seen_listening:
             await asyncio.sleep(NOT_LISTENING_POLL_SECONDS)
             continue

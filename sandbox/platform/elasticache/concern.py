@@ -10,10 +10,9 @@ from moto.elasticache.models import elasticache_backends
 
 from sandbox.platform.application import Forward
 from sandbox.platform.calls import Answer, Call
-from sandbox.platform.elasticache import permissions
+from sandbox.platform.elasticache import metrics, permissions
 from sandbox.platform.elasticache.exports import Exports
 from sandbox.platform.elasticache.groups import Groups
-from sandbox.platform.elasticache.metrics import Publisher
 from sandbox.platform.elasticache.model import Group
 from sandbox.platform.elasticache.nodes import Nodes
 from sandbox.platform.elasticache.parameters import ParameterGroups
@@ -21,6 +20,7 @@ from sandbox.platform.elasticache.snapshots import Snapshots
 from sandbox.platform.elasticache.state import SERVICE, State, paged
 from sandbox.platform.engines import Faults
 from sandbox.platform.errors import AwsError
+from sandbox.platform.metrics import Publisher
 from sandbox.redis.server import RedisError, Statistics
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,13 @@ class ElastiCache:
         snapshots = Snapshots(state, exports)
         groups = Groups(state, self._nodes, snapshots, exports)
         self._publisher = Publisher(
-            self._readings, endpoint_url=automation_url, region=region, period=metric_period_seconds
+            metrics.NAMESPACE,
+            self._readings,
+            metrics.values,
+            dimension=metrics.DIMENSION,
+            endpoint_url=automation_url,
+            region=region,
+            period=metric_period_seconds,
         )
         self._care_started = False
         # Not in the thread that changed them: servers may be at work.

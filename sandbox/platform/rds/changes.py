@@ -169,6 +169,9 @@ class Changes:
 
     def _restart(self, instance: Instance) -> None:
         instance.server.stop()
+        if instance.source is None:
+            # A replica's configuration says whom it follows.
+            instance.server.configure(password_users=(instance.master,))
         instance.server.start()
 
     def promote(self, call: Call) -> Instance:

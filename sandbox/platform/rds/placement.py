@@ -11,6 +11,7 @@ from sandbox.platform.errors import AwsError
 from sandbox.postgres import binaries
 
 DEFAULT = "default"
+_SERVED_PARAMETERS = ("max_connections",)
 
 
 def family() -> str:
@@ -96,6 +97,13 @@ class Placement:
             text = f"The parameter group {chosen} with DBParameterGroupFamily {known.family} can't be used for"
             raise AwsError("InvalidParameterCombination", f"{text} this instance, which needs {family()}")
         return [{"DBParameterGroupName": chosen, "ParameterApplyStatus": "in-sync"}]
+
+    def parameters(self, name: str) -> Mapping[str, str]:
+        """What a parameter group sets of that which the sandbox's servers have, as it stands in their configuration."""
+        with self._lock:
+            group = self._rds.db_parameter_groups.get(name)
+            found = group.parameters if group is not None else {}
+            return {key: found[key]["ParameterValue"] for key in _SERVED_PARAMETERS if key in found}
 
     def option_group(self, name: str | None) -> list[dict[str, str]]:
         """`OptionGroupMemberships` for a call that names `name`."""

@@ -11,7 +11,8 @@ from sandbox.platform.automation import Automation
 from sandbox.platform.calls import Answer, Call
 from sandbox.platform.engines import Faults
 from sandbox.platform.errors import AwsError
-from sandbox.platform.rds import permissions
+from sandbox.platform.metrics import Publisher
+from sandbox.platform.rds import metrics, permissions
 from sandbox.platform.rds.changes import Changes
 from sandbox.platform.rds.creation import Creation, shape_of
 from sandbox.platform.rds.descriptions import Descriptions
@@ -20,6 +21,7 @@ from sandbox.platform.rds.records import Instance, Snapshot
 from sandbox.platform.rds.restoration import Restoration
 from sandbox.platform.rds.snapshots import Snapshots
 from sandbox.platform.rds.state import SERVICE, State
+from sandbox.postgres.processes import Usage, usage_of
 
 _NAMED_BY = (
     "DBInstanceIdentifier",
@@ -38,6 +40,15 @@ class Databases:
 
     def __init__(self, config: Config, *, automation: Automation, faults: Faults, moto_lock: threading.RLock) -> None:
         state = self.state = State(config, automation=automation, faults=faults, moto_lock=moto_lock)
+        self._publisher = Publisher(
+            metrics.NAMESPACE,
+            self._readings,
+            metrics.values,
+            dimension=metrics.DIMENSION,
+            endpoint_url=config.automation_url,
+            region=config.region,
+            period=config.metric_period_seconds,
+        )
         lifecycle = Lifecycle(state)
         creation, changes = Creation(state, lifecycle), Changes(state, lifecycle)
         restoration, snapshots = Restoration(state, lifecycle), Snapshots(state, lifecycle)
@@ -70,6 +81,7 @@ class Databases:
         self.state.faults.refuse(SERVICE, call.operation, names)
         if call.operation in self._on_instances:
             instance = self._on_instances[call.operation](call)
+            self._publisher.start()
             return call.answer({"DBInstance": shape_of(self.state, instance)})
         if call.operation in self._on_snapshots:
             snapshot = self._on_snapshots[call.operation](call)
@@ -84,6 +96,12 @@ class Databases:
         if call.operation in _UNSERVED:
             raise AwsError("InvalidAction", f"The platform plane does not serve {call.operation}")
         return forward()
+
+    def _readings(self) -> dict[str, Usage]:
+        with self.state.lock:
+            running = {one.server.pid: one.name for one in self.state.instances.values()}
+        found = usage_of(number for number in running if number is not None)
+        return {running[number]: usage for number, usage in found.items()}
 
     def conditions(self, call: Call, resource: str) -> Mapping[str, Any]:
         """The condition keys: the call's tags, and those of an instance or snapshot that there is."""

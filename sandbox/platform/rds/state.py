@@ -111,7 +111,10 @@ class State:
     def make(self, facts: dict[str, Any], port: int, **more: Any) -> Instance:
         """A new instance's record, in the store; its engine is made by a job."""
         resource_id = f"db-{uuid.uuid4().hex[:26].upper()}"
-        server = Server(self.directory / "instances" / resource_id)
+        server = Server(
+            self.directory / "instances" / resource_id,
+            lambda: self.placement.parameters(facts["DBParameterGroups"][0]["DBParameterGroupName"]),
+        )
         archive = Archive(server, server.directory / "archive", self.config.database_archive_seconds)
         instance = Instance(resource_id=resource_id, facts=facts, server=server, archive=archive, port=port, **more)
         self.instances[instance.name] = instance

@@ -6,7 +6,9 @@ from typing import Any
 from tests.infrastructure.provider import samples
 
 # Optional attributes that AWS gives a value when the configuration does not; the schema cannot tell (see there).
-_FILLED_IN = frozenset({"id", "arn", "name", "version", "engine_version", "port", "availability_zone"})
+_FILLED_IN = frozenset(
+    {"id", "arn", "name", "version", "engine_version", "port", "availability_zone", "node_group_name"}
+)
 
 Unknown = object()
 """Stands for a value that is known only after the apply."""

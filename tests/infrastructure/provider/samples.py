@@ -86,6 +86,7 @@ def attribute_value(kind: str, state: dict[str, Any], name: str, form: Any) -> A
         "address": host,
         "primary_endpoint_address": host,
         "endpoint": f"https://{digest}.{REGION}.amazonaws.com",
+        "node_group_name": f"{state.get('node_group_name_prefix') or known}{digest}",
         "issuer": f"https://oidc.eks.{REGION}.amazonaws.com/id/{digest.upper()}",
     }
     return found[name] if name in found else _sample(form, f"{kind}.{known}.{name}", kind, state)

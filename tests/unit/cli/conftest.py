@@ -161,6 +161,8 @@ def platform(aws: None) -> dict[str, str]:
         "drill_subnet_group": "detection-api-dev-drill",
         "drill_cache_subnet_group": "detection-api-dev-drill",
         "drill_security_group_id": "sg-2",
+        "alarm_resources": "none",
+        "node_group": "none",
     }
     ssm = boto3.client("ssm", region_name=REGION)
     for name, value in values.items():

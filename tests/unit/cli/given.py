@@ -6,7 +6,7 @@ from typing import Any
 
 import boto3
 
-from opskit.ledger import ReleaseRecord
+from opskit.ledger import Ledger, OperationRecord, ReleaseRecord
 
 REGION = "eu-west-1"
 ROLE = "arn:aws:iam::123456789012:role/machine"
@@ -63,3 +63,30 @@ def forward(groups: Mapping[str, str], **weights: int) -> Any:
             "TargetGroups": [{"TargetGroupArn": groups[c], "Weight": w} for c, w in weights.items()],
         },
     }
+
+
+def repair(
+    ledger: Ledger,
+    name: str,
+    outcome: str | None = "RESOLVED",
+    *,
+    acted: bool = True,
+    evidence: str | None = None,
+    **changes: Any,
+) -> OperationRecord:
+    """The record of a remediation that ended sessions, if it `acted`; `changes` are its facts'."""
+    made = OperationRecord("remediate", f"arn:{name}", name, datetime.now(UTC), facts={"alarm": "database-connections"})
+    ledger.open_operation(made)
+    if acted:
+        ledger.note(made.key, "acting", {"action": "end_sessions"})
+    facts: dict[str, Any] = {
+        "alarm": "database-connections",
+        "action": "end_sessions",
+        "acted": acted,
+        "done": "70 of 160 sessions of app were ended" if acted else None,
+        "seconds": {"alarm_to_action": 61.5, "action_to_ok": 100.0},
+        "checks": [{"guard": "switch", "verdict": "ACT", "reason": "not paused"}],
+    }
+    if outcome:
+        ledger.close_operation(made.key, outcome, f"because of {name}", facts=facts | changes, evidence=evidence)
+    return made

@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from opskit.adapters.alarms import AlarmState
 from opskit.adapters.balancer import Targets
 from opskit.adapters.cluster import DeploymentState, PodState
-from opskit.adapters.metrics import AlarmState, TrafficSample
+from opskit.adapters.metrics import TrafficSample
 from opskit.decisions.plan import Observed
 from opskit.ledger import Live, Version
 from opskit.traffic import Colour, Weights

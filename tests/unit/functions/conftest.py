@@ -177,6 +177,8 @@ def platform(aws: None) -> Platform:
         drill_subnet_group="detection-api-dev-drill",
         drill_cache_subnet_group="detection-api-dev-drill",
         drill_security_group_id="sg-2",
+        alarm_resources=(),
+        node_group="none",
     )
 
 

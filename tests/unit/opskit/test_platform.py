@@ -16,6 +16,7 @@ VALUES = {name: f"arn:aws:x:{REGION}:1:{name}" if name.endswith("_arn") else f"t
     "service_url": "https://shop.example",
     "release_alarms": "shop-test-errors, shop-test-latency",
     "function_subnet_ids": "subnet-1,subnet-2",
+    "alarm_resources": "shop-test-cpu=arn:aws:x:1:db/a=b,shop-test-latency=arn:aws:x:1:lb/c",
 }
 
 
@@ -36,6 +37,7 @@ def test_all_parameters_are_read_from_every_page(ssm: "SSMClient") -> None:
     assert {name: getattr(platform, name) for name in PARAMETERS} == VALUES | {
         "release_alarms": ("shop-test-errors", "shop-test-latency"),
         "function_subnet_ids": ("subnet-1", "subnet-2"),
+        "alarm_resources": ("shop-test-cpu=arn:aws:x:1:db/a=b", "shop-test-latency=arn:aws:x:1:lb/c"),
     }
     assert (platform.service, platform.environment) == ("shop", "test")
 
@@ -75,6 +77,20 @@ def test_a_service_url_without_a_scheme_is_refused() -> None:
 def test_none_stands_for_an_empty_list() -> None:
     platform = Platform.parse("shop", "test", VALUES | {"release_alarms": "none"})
     assert platform.release_alarms == ()
+
+
+def test_an_alarm_has_the_resource_that_the_platform_says_and_no_other() -> None:
+    platform = Platform.parse("shop", "test", VALUES)
+    assert platform.alarm_resource("shop-test-cpu") == "arn:aws:x:1:db/a=b"
+    assert platform.alarm_resource("shop-test-latency") == "arn:aws:x:1:lb/c"
+    assert platform.alarm_resource("cpu") is None
+    assert Platform.parse("shop", "test", VALUES | {"alarm_resources": "none"}).alarm_resource("shop-test-cpu") is None
+
+
+@pytest.mark.parametrize("item", ["shop-test-cpu", "=arn:aws:x", "shop-test-cpu=", "shop-test-cpu=db"])
+def test_an_alarm_without_a_resource_is_refused(item: str) -> None:
+    with pytest.raises(PlatformContractError, match="alarm_resources must be items of <alarm>=<resource ARN>"):
+        Platform.parse("shop", "test", VALUES | {"alarm_resources": f"a=arn:aws:x,{item}"})
 
 
 def test_unknown_parameters_are_ignored_so_that_the_platform_can_be_ahead() -> None:

@@ -1,4 +1,4 @@
-"""The refusals of RDS and ElastiCache, under the names that state machines know."""
+"""The refusals of RDS, ElastiCache and EKS, under the names that state machines know."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,16 +12,17 @@ from opskit.errors import NotFoundError, NotReadyError, QuotaExceededError
 _QUOTA = frozenset(
     {"SnapshotQuotaExceeded", "InstanceQuotaExceeded", "StorageQuotaExceeded", "NodeQuotaForCustomerExceeded"}
     | {"ClusterQuotaForCustomerExceeded", "NodeQuotaForClusterExceeded", "InsufficientDBInstanceCapacity"}
+    | {"NodeGroupsPerReplicationGroupQuotaExceeded"}
     | {"InsufficientCacheClusterCapacity", "TagQuotaPerResourceExceeded"}
 )
 _NOT_READY = frozenset(
     {"InvalidDBInstanceState", "InvalidDBSnapshotState", "InvalidCacheClusterState", "InvalidReplicationGroupState"}
-    | {"InvalidSnapshotState"}
+    | {"InvalidSnapshotState", "ResourceInUseException"}
 )
 _NOT_FOUND = frozenset(
     {"DBInstanceNotFound", "DBSnapshotNotFound", "DBInstanceAutomatedBackupNotFound", "CacheClusterNotFound"}
     | {"ReplicationGroupNotFound", "SnapshotNotFound", "DBSubnetGroupNotFound", "DBParameterGroupNotFound"}
-    | {"CacheSubnetGroupNotFound", "CacheParameterGroupNotFound"}
+    | {"CacheSubnetGroupNotFound", "CacheParameterGroupNotFound", "ResourceNotFoundException"}
 )
 
 

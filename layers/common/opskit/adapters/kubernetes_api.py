@@ -1,7 +1,7 @@
-"""Just enough of the Kubernetes API for a release: get, list, server-side apply, merge patch; JSON over TLS.
+"""Just enough of the Kubernetes API: get, list, create, server-side apply, merge patch; JSON over TLS.
 
-Speaks HTTP through urllib3, which botocore brings along, instead of a Kubernetes client library. Four verbs
-on three kinds do not repay one: the official client adds seconds to a cold start, and lightkube 1.x needs
+Speaks HTTP through urllib3, which botocore brings along, instead of a Kubernetes client library. Five verbs
+on a few kinds do not repay one: the official client adds seconds to a cold start, and lightkube 1.x needs
 msgspec, a compiled extension, which would tie the layer to one architecture and one Python.
 """
 
@@ -35,6 +35,15 @@ class Collection:
     api_version: str
     kind: str
     items: tuple[Object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server answered: HTTP status, its message in words, and the object, a `Status` if it refused."""
+
+    status: int
+    message: str
+    body: Object
 
 
 class KubernetesApi:
@@ -90,6 +99,15 @@ class KubernetesApi:
         """JSON merge patch: sets the fields in `body`, leaves all others and their managers alone."""
         self._request("PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, kind=MERGE)
 
+    def create(self, path: str, body: Object) -> Answer:
+        """Post `body`, and leave it to the caller what to make of a refusal.
+
+        Not repeated: of an eviction, 429 says that a disruption budget has no room, for as long as that lasts.
+        """
+        status, data = self._exchange("POST", path, body=body, kind="application/json", repeat=False)
+        answer = _decoded(data)
+        return Answer(status, _message(answer, data), answer or {})
+
     def _request(
         self,
         method: str,
@@ -100,6 +118,24 @@ class KubernetesApi:
         kind: str = "application/json",
         absent_is_none: bool = False,
     ) -> Object | None:
+        status, data = self._exchange(method, path, query=query, body=body, kind=kind)
+        if status == 404 and absent_is_none:
+            return None
+        answer = _decoded(data)
+        if status >= 300 or answer is None:
+            raise ClusterError(f"{method} {path}: {status} {_message(answer, data)}")
+        return answer
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        kind: str,
+        repeat: bool = True,
+    ) -> tuple[int, bytes]:
         from urllib3.exceptions import HTTPError  # noqa: PLC0415 - see the module's docstring on cold starts
 
         headers = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
@@ -112,15 +148,11 @@ class KubernetesApi:
                 headers=headers,
                 body=None if body is None else json.dumps(body).encode(),
                 redirect=False,
+                retries=None if repeat else False,
             )
         except HTTPError as error:
             raise ClusterError(f"{method} {path} at {self._server}: no answer ({_cause(error)})") from error
-        if response.status == 404 and absent_is_none:
-            return None
-        answer = _decoded(response.data)
-        if response.status >= 300 or answer is None:
-            raise ClusterError(f"{method} {path}: {response.status} {_message(answer, response.data)}")
-        return answer
+        return response.status, response.data
 
 
 def _pool(server: str, certificate_authority: str) -> "urllib3.PoolManager":
@@ -138,7 +170,7 @@ def _pool(server: str, certificate_authority: str) -> "urllib3.PoolManager":
     return urllib3.PoolManager(
         ssl_context=context,
         timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-        # All four verbs are idempotent. 429 is the API server's fairness queue asking to come back.
+        # But for create, all are idempotent. 429 is the API server's fairness queue asking to come back.
         retries=urllib3.Retry(
             total=2,
             other=0,  # a certificate that does not verify will not do so at the next attempt

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from opskit import clients
+from opskit.adapters.alarms import AlarmState, described_alarms, state_of
 from opskit.clock import moment_of, timestamp
 from opskit.errors import MeasurementError
 from opskit.traffic import Colour
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from opskit.platform import Platform
 
 NAMESPACE = "AWS/ApplicationELB"
-ALARMS_PER_CALL = 100
 HIGH_RESOLUTION_PERIODS = (1, 5, 10, 20, 30)
 HOUR = 3600
 
@@ -73,37 +73,6 @@ class TrafficSample:
         """The inverse of `as_dict`."""
         moments = {name: moment_of(data[name]) for name in ("start", "end") if data.get(name)}
         return cls(**(data | {"start": None, "end": None} | moments))
-
-
-@dataclass(frozen=True, slots=True)
-class AlarmState:
-    """An alarm: `state` is OK, ALARM or INSUFFICIENT_DATA, `since` the moment in which it took that state."""
-
-    name: str
-    arn: str
-    state: str
-    reason: str
-    since: datetime
-
-    @property
-    def firing(self) -> bool:
-        """Whether it is in ALARM; INSUFFICIENT_DATA is no alarm, as on the console."""
-        return self.state == "ALARM"
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready; `since` as ISO 8601."""
-        return {
-            "name": self.name,
-            "arn": self.arn,
-            "state": self.state,
-            "reason": self.reason,
-            "since": timestamp(self.since),
-        }
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The inverse of `as_dict`."""
-        return cls(**(data | {"since": moment_of(data["since"])}))
 
 
 class Metrics:
@@ -177,25 +146,9 @@ class Metrics:
         Raises `MeasurementError` if CloudWatch fails, or does not return an alarm: one that cannot be seen
         must not pass for quiet.
         """
-        wanted = list(dict.fromkeys(names))
-        found: dict[str, AlarmState] = {}
-        try:
-            for first in range(0, len(wanted), ALARMS_PER_CALL):
-                pages = self._client.get_paginator("describe_alarms").paginate(
-                    AlarmNames=wanted[first : first + ALARMS_PER_CALL],
-                    AlarmTypes=["MetricAlarm", "CompositeAlarm"],
-                )
-                for page in pages:
-                    alarms = [*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])]
-                    found |= {alarm["AlarmName"]: _alarm_state(alarm) for alarm in alarms}
-        except (ClientError, BotoCoreError, KeyError) as error:
-            raise MeasurementError(f"The state of {', '.join(wanted)} could not be read: {error!r}") from error
-        if unseen := [name for name in wanted if name not in found]:
-            raise MeasurementError(
-                f"CloudWatch returned no alarm named {', '.join(unseen)}: create it, or take it out of "
-                "release_alarms in the platform contract."
-            )
-        return tuple(found[name] for name in wanted)
+        hint = "create it, or take it out of release_alarms in the platform contract"
+        found = described_alarms(self._client, names, hint)
+        return tuple(state_of(found[name]) for name in dict.fromkeys(names))
 
     def _dimensions(self, colour: Colour) -> "list[DimensionTypeDef]":
         return [
@@ -285,14 +238,3 @@ def _query(metric: tuple[str, str, str], dimensions: "list[DimensionTypeDef]", p
             "Stat": statistic,
         },
     }
-
-
-def _alarm_state(alarm: Any) -> AlarmState:
-    return AlarmState(
-        name=alarm["AlarmName"],
-        arn=alarm["AlarmArn"],
-        state=alarm["StateValue"],
-        reason=alarm.get("StateReason", ""),
-        # The update may be newer than the transition: an alarm's reason changes while its state stays.
-        since=(alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"]).astimezone(UTC),
-    )

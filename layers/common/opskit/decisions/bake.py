@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from opskit.adapters.alarms import AlarmState
 from opskit.adapters.balancer import Targets
-from opskit.adapters.metrics import AlarmState, TrafficSample
+from opskit.adapters.metrics import TrafficSample
 from opskit.verdict import Outcome, Verdict
 
 

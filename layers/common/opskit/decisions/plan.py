@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from opskit.adapters.alarms import AlarmState
 from opskit.adapters.cluster import DeploymentState
-from opskit.adapters.metrics import AlarmState
 from opskit.ledger import Live
 from opskit.traffic import Colour, Weights
 

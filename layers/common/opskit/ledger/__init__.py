@@ -1,4 +1,4 @@
-"""The ledger: who holds the lock, what is live, what happened, what waits for approval.
+"""The ledger: who holds the lock, what is live, what happened, what waits for approval, what was repaired.
 
 One DynamoDB table with string keys `pk` and `sk`; the partition is `<service>#<environment>`.
 """
@@ -11,6 +11,7 @@ from opskit.ledger.live import Live, LiveState, StaleRevisionError, Version
 from opskit.ledger.lock import Holder, Lock
 from opskit.ledger.operations import OperationRecord, Operations
 from opskit.ledger.records import Event, ReleaseRecord, Releases
+from opskit.ledger.remedies import Remedies, RemedyState, Reserved, Seen
 from opskit.ledger.table import Table
 
 if TYPE_CHECKING:
@@ -27,13 +28,16 @@ __all__ = [
     "Lock",
     "OperationRecord",
     "ReleaseRecord",
+    "RemedyState",
+    "Reserved",
+    "Seen",
     "StaleRevisionError",
     "Table",
     "Version",
 ]
 
 
-class Ledger(LiveState, Releases, Operations, Approvals):
+class Ledger(LiveState, Releases, Operations, Approvals, Remedies):
     """The ledger of one service in one environment. Reads are strongly consistent."""
 
     def __init__(

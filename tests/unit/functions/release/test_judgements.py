@@ -3,7 +3,8 @@
 import pytest
 
 from functions.release import check_drained, check_rollout, judge_bake, plan_release, run_smoke_test, validate_request
-from opskit.adapters.metrics import AlarmState, Metrics, TrafficSample
+from opskit.adapters.alarms import AlarmState
+from opskit.adapters.metrics import Metrics, TrafficSample
 from opskit.adapters.registry import Image, Registry
 from opskit.errors import InvalidInputError, MeasurementError
 from opskit.traffic import Colour

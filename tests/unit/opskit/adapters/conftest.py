@@ -73,6 +73,8 @@ def make_platform(**changes: Any) -> Platform:
         "drill_subnet_group": "detection-api-dev-drill",
         "drill_cache_subnet_group": "detection-api-dev-drill",
         "drill_security_group_id": "sg-2",
+        "alarm_resources": (),
+        "node_group": "none",
     }
     return Platform(**(values | changes))
 
