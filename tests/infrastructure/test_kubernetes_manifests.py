@@ -72,6 +72,14 @@ BROKEN: dict[str, tuple[str, Callable[[list[Manifest]], Any]]] = {
         "nobody_may_more_than_is_needed",
         lambda m: of(m, "Role")["release"]["rules"][0].pop("resourceNames"),
     ),
+    "a remediation that deletes pods, past their budgets": (
+        "nobody_may_more_than_is_needed",
+        lambda m: of(m, "Role")["remediate"]["rules"][0]["verbs"].append("delete"),
+    ),
+    "a remediation that scales any Deployment": (
+        "nobody_may_more_than_is_needed",
+        lambda m: of(m, "Role")["remediate"]["rules"][2].pop("resourceNames"),
+    ),
     "a backup that reads Secrets": (
         "nobody_may_more_than_is_needed",
         lambda m: of(m, "Role")["backup"]["rules"][0]["resources"].append("secrets"),
