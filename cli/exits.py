@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.SUCCESS: "done, or nothing to do",
-    ExitCode.FAILED: "failed, rolled back, rejected or aborted; an objective does not hold; evidence is not intact",
+    ExitCode.FAILED: "failed, rolled back, rejected, aborted; an objective, a check or evidence does not hold",
     ExitCode.USAGE: "wrong usage or bad input",
     ExitCode.REFUSED: "refused: lock held, alarm firing, drift, no backup that fits, already decided",
     ExitCode.UNREACHABLE: "not found, unknown environment, no credentials or access, endpoint unreachable",

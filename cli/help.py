@@ -8,7 +8,7 @@ SECTIONS = {
     "Look and stop": ("status", "watch", "history", "abort"),
     "Release": ("release", "approve", "reject", "rollback"),
     "Back up and recover": ("snapshot", "backups", "restore"),
-    "Prove": ("drill", "drills", "objectives", "evidence"),
+    "Prove": ("preflight", "drill", "drills", "objectives", "evidence"),
     "On this machine": ("sandbox",),
 }
 

@@ -14,6 +14,7 @@ from cli.commands import (
     evidence,
     history,
     objectives,
+    preflight,
     release,
     restore,
     rollback,
@@ -79,6 +80,7 @@ for module in (
     restore,
     drill,
     objectives,
+    preflight,
     evidence,
 ):
     module.register(app)
