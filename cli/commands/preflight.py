@@ -33,7 +33,7 @@ def preflight(
     context: Context,
     where: Annotated[
         str | None,
-        typer.Argument(metavar="[ENVIRONMENT]", show_default=False, help="Environment, instead of --environment."),
+        typer.Argument(metavar="ENVIRONMENT", show_default=False, help="Environment, instead of --environment."),
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="CHECK", help="Only this check; repeat it, or use commas.")

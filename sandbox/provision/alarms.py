@@ -5,6 +5,7 @@ from typing import Any
 
 from sandbox.provision.balancer import Balancer
 from sandbox.provision.clients import Clients, tags
+from sandbox.provision.people import topic_arn
 
 _NAMESPACE = "AWS/ApplicationELB"
 
@@ -83,6 +84,8 @@ def provision(clients: Clients, balancer: Balancer, *, period_seconds: int) -> t
             Threshold=alarm.threshold,
             ComparisonOperator=alarm.comparison,
             TreatMissingData="notBreaching",
+            AlarmActions=[topic_arn(clients.config)],
+            OKActions=[topic_arn(clients.config)],
             Tags=tags(clients.config),
         )
     return tuple(f"{clients.config.name}-{alarm.suffix}" for alarm in _ALARMS if alarm.gates_releases)
