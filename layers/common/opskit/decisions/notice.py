@@ -143,5 +143,5 @@ def _next(message: Mapping[str, Any]) -> tuple[str, ...]:
     given = message.get("next")
     if isinstance(given, str):
         given = [given]
-    steps = given if isinstance(given, Sequence) and given else next_steps(message)
+    steps = given if isinstance(given, Sequence) else next_steps(message)
     return tuple(text for text in map(_text, steps) if text)

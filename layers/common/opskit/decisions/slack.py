@@ -8,6 +8,7 @@ https://docs.slack.dev/messaging/formatting-message-text#escaping
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from opskit.decisions.notice import Notice, Tone, console_link, cut, notice_of
 
@@ -90,4 +91,4 @@ def _alarm_link(message: Mapping[str, Any]) -> str | None:
     # The same host as that of an execution in the region.
     base = console_link(":".join([*arn[:2], "states", arn[3], arn[4], "execution", "x", "y"]))
     host = (base or "").partition("/states/")[0]
-    return f"{host}/cloudwatch/home?region={arn[3]}#alarmsV2:alarm/{arn[6]}" if host else None
+    return f"{host}/cloudwatch/home?region={arn[3]}#alarmsV2:alarm/{quote(arn[6])}" if host else None
