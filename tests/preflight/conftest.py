@@ -41,7 +41,9 @@ def config(tmp_path_factory: pytest.TempPathFactory, slack: Receiver) -> Iterato
 def operator(config: Config) -> Operator:
     operator = Operator(config)
     # What the template switches off where nothing runs by itself.
-    operator.clients["cloudwatch"].enable_alarm_actions(AlarmNames=[f"{config.name}-objectives-not-met"])
+    cloudwatch = operator.clients["cloudwatch"]
+    alarms = cloudwatch.describe_alarms(AlarmNamePrefix=config.name)["MetricAlarms"]
+    cloudwatch.enable_alarm_actions(AlarmNames=[alarm["AlarmName"] for alarm in alarms])
     return operator
 
 
@@ -77,6 +79,11 @@ class Looked:
     def wrong(self) -> dict[str, str]:
         """The checks that did not pass, and their outcome."""
         return {one["name"]: one["outcome"] for one in self.document["checks"] if one["outcome"] != "PASS"}
+
+    @property
+    def words(self) -> str:
+        """Why."""
+        return "\n".join(f"{name}: {self.of(name)['reason']}" for name in self.wrong)
 
 
 Preflight = Callable[..., Looked]

@@ -15,7 +15,7 @@ from tests.recovery.past import ago, manifest
 
 def test_a_healthy_environment_passes(preflight: Preflight) -> None:
     looked = preflight()
-    assert looked.wrong == {}, looked.document
+    assert looked.wrong == {}, looked.words
     assert looked.code == 0
     assert [check["name"] for check in looked.document["checks"]] == list(NAMES)
     assert looked.document["outcome"] == "PASS"
@@ -108,7 +108,7 @@ def test_what_is_broken_fails_and_nothing_else(
 ) -> None:
     with broken(operator):
         looked = preflight()
-    assert looked.wrong == dict.fromkeys(wrong, "FAIL"), looked.document
+    assert looked.wrong == dict.fromkeys(wrong, "FAIL"), looked.words
     assert looked.code == 1
     assert says in looked.of(wrong[0])["reason"]
     assert all(looked.of(name)["advice"] for name in wrong)
@@ -120,7 +120,7 @@ def test_what_cannot_be_read_is_inconclusive(operator: Operator, preflight: Pref
         looked = preflight()
     finally:
         operator.calm_engines()
-    assert looked.wrong == {"database-version": "INCONCLUSIVE"}
+    assert looked.wrong == {"database-version": "INCONCLUSIVE"}, looked.words
     assert looked.code == 6
     assert "told to refuse" in looked.of("database-version")["reason"]
 
