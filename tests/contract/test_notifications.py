@@ -23,7 +23,7 @@ def test_only_the_name_of_the_secret_is_a_parameter() -> None:
 def test_what_was_not_delivered_is_kept_at_every_hop_and_alarms() -> None:
     (event,) = PARTS["PostToSlack"]["Properties"]["Events"].values()
     assert event["Properties"]["RedrivePolicy"]["deadLetterTargetArn"] == QUEUE
-    invoked = PARTS["PostToSlackInvocations"]["Properties"]
+    invoked = PARTS["PostToSlack"]["Properties"]["EventInvokeConfig"]
     assert invoked["DestinationConfig"]["OnFailure"]["Destination"] == QUEUE
     (statement,) = PARTS["UndeliveredNotificationsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "sns.amazonaws.com"}

@@ -7,7 +7,7 @@ import pytest
 
 from cli.preflight.checklist import NAMES
 from opskit.decisions.manifest import Kind
-from opskit.traffic import Colour, Weights
+from opskit.traffic import Weights
 from sandbox.operator import Operator
 from tests.preflight.conftest import Preflight
 from tests.recovery.past import ago, manifest
@@ -60,7 +60,9 @@ def an_alarm_that_nobody_hears(operator: Operator) -> Iterator[None]:
 @contextmanager
 def traffic_moved_by_hand(operator: Operator) -> Iterator[None]:
     before = operator.weights()
-    operator.set_weights(Weights.all_to(Colour.BLUE))
+    live = operator.ledger.live()
+    assert live is not None
+    operator.set_weights(Weights.all_to(live.colour.other))
     yield
     operator.set_weights(before)
 
@@ -98,8 +100,8 @@ Break = Callable[[Operator], AbstractContextManager[None]]
         (a_quota_that_is_used_up, ["quota-database-snapshots"], "of 1 manual DB snapshots"),
         (a_backup_that_failed, ["backup"], "INCOMPLETE"),
         (an_alarm_that_fires, ["release-alarms"], "firing"),
-        # Blue runs nothing since the release, so more than the ledger stands against it.
-        (traffic_moved_by_hand, ["weights", "targets", "pods"], "drift: the balancer has blue 100 / green 0"),
+        # The old colour runs nothing since the release, so more than the ledger stands against it.
+        (traffic_moved_by_hand, ["weights", "targets", "pods", "health"], "drift: the balancer has"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )

@@ -29,19 +29,23 @@ def seen(operator: Operator, slack: Receiver, words: str) -> list[dict[str, Any]
     )
 
 
-def test_a_workflow_that_failed_is_told_with_who_why_and_where(operator: Operator, posts: Receiver) -> None:
+def test_what_a_workflow_did_is_told_with_who_why_and_where(operator: Operator, posts: Receiver) -> None:
     who = f"ana-{uuid.uuid4().hex[:6]}"
-    done = operator.run(image="no-such-version", requested_by=who, reason="to see <!channel> & more")
-    assert done.status == "FAILED"
-    (message,) = seen(operator, posts, who)
-    text = json.dumps(message, ensure_ascii=False)
-    assert message["blocks"][0]["text"]["text"] == "🔴 detection-api dev: release refused"
-    assert "to see &lt;!channel&gt; &amp; more" in text
-    assert (
-        f"https://us-east-1.console.aws.amazon.com/states/home?region=us-east-1#/v2/executions/details/{done.arn}"
-        in text
+    done = operator.run(image="1.2.0", bake_seconds=0, requested_by=who, reason="to see <!channel> & more")
+    assert done.status == "SUCCEEDED", done.cause
+    operator.until(
+        lambda: {one["blocks"][0]["text"]["text"] for one in seen(operator, posts, who)},
+        lambda titles: titles == {"ℹ️ detection-api dev: release started", "✅ detection-api dev: release succeeded"},  # noqa: RUF001
+        "the beginning and the end to be told, once each",
+        seconds=60,
     )
-    assert f"ops history {done.name}" in text
+    found = seen(operator, posts, who)
+    assert len(found) == 2
+    for message in found:
+        text = json.dumps(message, ensure_ascii=False)
+        assert "to see &lt;!channel&gt; &amp; more" in text
+        page = "https://us-east-1.console.aws.amazon.com/states/home?region=us-east-1#/v2/executions/details/"
+        assert f"<{page}{done.arn}|" in text
     assert PATH in posts.paths
 
 
@@ -56,7 +60,7 @@ def test_what_slack_puts_off_comes_when_it_says(operator: Operator, posts: Recei
 
 def test_an_alarm_is_told_too(operator: Operator, posts: Receiver) -> None:
     name = operator.fire_alarm()
-    (first, *_) = seen(operator, posts, f"Alarm {name}: ALARM")
+    (first, *_) = seen(operator, posts, f"🔴 Alarm {name}: ALARM")
     operator.calm_alarms()
-    assert "alarmsV2:alarm/" in json.dumps(first)
-    assert seen(operator, posts, f"Alarm {name}: OK")
+    assert "Targets answered" in json.dumps(first)
+    assert seen(operator, posts, f"✅ Alarm {name}: OK")
