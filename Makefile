@@ -80,6 +80,9 @@ test-workflow: setup ## Releases and rollbacks, in a sandbox, under load
 test-recovery: setup ## Snapshots, restores, drills and objectives, in a sandbox with engines
 	@$(PYTEST) $(PARALLEL) tests/recovery
 
+test-preflight: setup ## ops preflight on a healthy and on a broken sandbox; notifications up to a receiver in Slack's place
+	@$(PYTEST) tests/preflight
+
 bench-release: setup ## 100 switches under load; writes out/bench/release.json
 	@$(BIN)/python -m sandbox.bench.release
 

@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.SUCCESS: "done, or nothing to do",
-    ExitCode.FAILED: "failed, rolled back, rejected or aborted; no effect; objective missed; evidence broken",
+    ExitCode.FAILED: "failed, rolled back, rejected, aborted, no effect; an objective, check or evidence does not hold",
     ExitCode.USAGE: "wrong usage or bad input",
     ExitCode.REFUSED: "refused: lock held, alarm firing, drift, no backup that fits, guardrail, already decided",
     ExitCode.UNREACHABLE: "not found, unknown environment, no credentials or access, endpoint unreachable",

@@ -9,7 +9,7 @@ SECTIONS = {
     "Release": ("release", "approve", "reject", "rollback"),
     "Back up and recover": ("snapshot", "backups", "restore"),
     "Repair": ("remediate", "remediations", "pause", "resume"),
-    "Prove": ("drill", "drills", "objectives", "evidence"),
+    "Prove": ("preflight", "drill", "drills", "objectives", "evidence"),
     "On this machine": ("sandbox",),
 }
 

@@ -15,6 +15,7 @@ from cli.commands import (
     history,
     objectives,
     pause,
+    preflight,
     release,
     remediate,
     remediations,
@@ -85,6 +86,7 @@ for module in (
     pause,
     drill,
     objectives,
+    preflight,
     evidence,
 ):
     module.register(app)

@@ -5,9 +5,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, overload
 from urllib.parse import urlsplit
 
+from cli.endpoints import ENDPOINT_VARIABLES
 from cli.exits import ExitCode, Failure
 from cli.workflows import Workflow
 
@@ -36,19 +38,6 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 NOT_A_NAME = "is not a name: lower-case letters, digits and hyphens, at most 40"
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
-# Each service's own: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
-_ENDPOINT_VARIABLES = {
-    "cloudwatch": "AWS_ENDPOINT_URL_CLOUDWATCH",
-    "dynamodb": "AWS_ENDPOINT_URL_DYNAMODB",
-    "elasticache": "AWS_ENDPOINT_URL_ELASTICACHE",
-    "elbv2": "AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2",
-    "rds": "AWS_ENDPOINT_URL_RDS",
-    "s3": "AWS_ENDPOINT_URL_S3",
-    "ssm": "AWS_ENDPOINT_URL_SSM",
-    "stepfunctions": "AWS_ENDPOINT_URL_SFN",
-    "sts": "AWS_ENDPOINT_URL_STS",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
@@ -74,6 +63,8 @@ class Session:
 
     def __init__(self, choices: Choices, variables: Mapping[str, str] | None = None) -> None:
         variables = os.environ if variables is None else variables
+        self.choices = choices
+        self._making = Lock()
         self._profile = choices.profile
         self._sandbox: dict[str, str] | None = None
         wanted = choices.sandbox
@@ -148,26 +139,43 @@ class Session:
     @overload
     def client(self, service: Literal["s3"]) -> "S3Client": ...
     @overload
-    def client(self, service: Literal["rds", "elasticache"]) -> Any: ...
+    def client(
+        self,
+        service: Literal[
+            "acm",
+            "cloudformation",
+            "cloudwatch",
+            "eks",
+            "elasticache",
+            "iam",
+            "lambda",
+            "rds",
+            "resourcegroupstaggingapi",
+            "service-quotas",
+            "sns",
+        ],
+    ) -> Any: ...
     def client(self, service: str) -> Any:
-        """The client of `service`, made once."""
-        if service not in self._clients:
-            from botocore.config import Config  # noqa: PLC0415 - slow to import, and --help needs none
+        """The client of `service`, made once; usable from several threads."""
+        with self._making:  # making a client is not safe in threads, using one is
+            if service not in self._clients:
+                self._clients[service] = self._client(service)
+            return self._clients[service]
 
-            endpoint = None
-            if self._sandbox is not None:
-                # Stated, so that a variable left over in the shell cannot send a sandbox command elsewhere.
-                variable = _ENDPOINT_VARIABLES[service]
-                endpoint = self._sandbox.get(variable) or self._sandbox["AWS_ENDPOINT_URL"]
-            self._clients[service] = self._boto.client(
-                service,
-                region_name=self.region,
-                endpoint_url=endpoint,
-                config=Config(
-                    connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4}
-                ),
-            )
-        return self._clients[service]
+    def _client(self, service: str) -> Any:
+        from botocore.config import Config  # noqa: PLC0415 - slow to import, and --help needs none
+
+        endpoint = None
+        if self._sandbox is not None:
+            # Stated, so that a variable left over in the shell cannot send a sandbox command elsewhere.
+            variable = ENDPOINT_VARIABLES[service]
+            endpoint = self._sandbox.get(variable) or self._sandbox["AWS_ENDPOINT_URL"]
+        return self._boto.client(
+            service,
+            region_name=self.region,
+            endpoint_url=endpoint,
+            config=Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4}),
+        )
 
     @cached_property
     def caller(self) -> dict[str, str]:

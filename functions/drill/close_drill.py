@@ -39,7 +39,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     run.metrics.add_metric(name="DrillPassed", unit="Count", value=int(judged.outcome is Outcome.PASS))
     answer = {"outcome": judged.outcome.value, "reason": judged.reason, "evidence": evidence.key}
     answer |= {"drill_id": record.facts["drill_id"], **measured}
-    _tell(run, answer)
+    _tell(run, record, answer)
     return answer
 
 
@@ -97,10 +97,12 @@ def _free_lock(event: dict[str, Any], run: Run) -> None:
         run.ledger.release(Lock(holder.owner, holder.fence, name=LOCK))
 
 
-def _tell(run: Run, answer: dict[str, Any]) -> None:
+def _tell(run: Run, record: OperationRecord, answer: dict[str, Any]) -> None:
     here = run.settings
+    who = {"requested_by": record.requested_by, "request_reason": record.reason}
+    about = {"kind": WORKFLOW, "service": here.service, "environment": here.environment, "execution": run.execution.id}
     subject = f"{here.service} {here.environment}: drill {answer['outcome'].lower()}"
     try:
-        Notifier(here.topic_arn).publish(subject, {"kind": WORKFLOW, "execution": run.execution.id} | answer)
+        Notifier(here.topic_arn).publish(subject, about | who | answer)
     except Exception:
         run.logger.warning("nobody could be told", exc_info=True)

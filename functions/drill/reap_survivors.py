@@ -154,7 +154,11 @@ def _write_evidence(run: Run, notable: list[Survivor], interrupted: list[_Interr
 def _tell(run: Run, answer: dict[str, Any]) -> None:
     here = run.settings
     subject = f"{here.service} {here.environment}: {len(answer['survivors'])} left behind by drills"
+    told = [f"{one['identifier']}: {one['reason']}" for one in answer["survivors"]] + [
+        f"{name} was interrupted" for name in answer["interrupted"]
+    ]
+    about = {"kind": "reap", "service": here.service, "environment": here.environment, "reason": "; ".join(told)}
     try:
-        Notifier(here.topic_arn).publish(subject, {"kind": "reap"} | answer)
+        Notifier(here.topic_arn).publish(subject, about | answer)
     except Exception:
         run.logger.warning("nobody could be told", exc_info=True)

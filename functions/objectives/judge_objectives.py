@@ -171,7 +171,7 @@ def _last_report(run: Run, bucket: Objects) -> dict[str, Any]:
 def _notify(run: Run, report: dict[str, Any], before: str | None) -> None:
     here, outcome = run.settings, report["outcome"]
     words = "hold" if outcome == Outcome.PASS else "do not hold" if outcome == Outcome.FAIL else "cannot be judged"
-    message = {"kind": "OBJECTIVES", "before": before} | {
+    message = {"kind": "OBJECTIVES", "before": before, "execution_arn": run.execution.id} | {
         name: report[name]
         for name in ("service", "environment", "outcome", "reason", "judged_at", "execution", "evidence")
     }

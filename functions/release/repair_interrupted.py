@@ -167,5 +167,14 @@ def _tell(run: Run, work: _Work, reason: str) -> None:
         run.ledger.close_record(record.key, outcome, reason, repair=True)
     Notifier(run.settings.topic_arn).publish(
         f"{run.settings.service} {run.settings.environment}: release {outcome.lower()}",
-        {"kind": outcome, "execution": work.ended.arn, "reason": reason},
+        {
+            "kind": outcome,
+            "service": run.settings.service,
+            "environment": run.settings.environment,
+            "execution": work.ended.arn,
+            "image": record.image if record else None,
+            "requested_by": record.requested_by if record else None,
+            "request_reason": record.reason if record else None,
+            "reason": reason,
+        },
     )

@@ -29,6 +29,9 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         {
             "kind": "APPROVAL_NEEDED",
             "execution": run.execution.name,
+            "execution_arn": run.execution.id,
+            "requested_by": event["request"].get("requested_by"),
+            "request_reason": event["request"].get("reason"),
             "plan": plan,
             "expires_at": expires_at.isoformat(),
             "approve": f"ops approve {run.execution.name} --environment {run.settings.environment}",

@@ -22,6 +22,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
             "image": plan.get("image"),
             "from": plan.get("from_image"),
             "requested_by": request.get("requested_by"),
+            "request_reason": request.get("reason"),
             "reason": event.get("reason"),
         },
     )

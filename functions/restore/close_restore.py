@@ -102,6 +102,7 @@ def _tell(run: Run, event: dict[str, Any], report: dict[str, Any]) -> None:
                 "environment": here.environment,
                 "execution": run.execution.id,
                 "requested_by": (event.get("request") or {}).get("requested_by"),
+                "request_reason": (event.get("request") or {}).get("reason"),
                 **{name: report[name] for name in ("reason", "restored", "kept", "keep_until", "endpoints", "remove")},
                 **{name: report[name] for name in ("recovery_time", "recovery_point")},
             },

@@ -112,7 +112,11 @@ def _close(run: Run, work: _Work, reason: str) -> None:
         {
             "kind": "RESTORE",
             "outcome": "INTERRUPTED",
+            "service": run.settings.service,
+            "environment": run.settings.environment,
             "execution": work.ended.arn,
+            "requested_by": work.record.requested_by if work.record else None,
+            "request_reason": work.record.reason if work.record else None,
             "reason": reason,
             "copies": names,
             "remove_unless_live": remove,

@@ -31,10 +31,11 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         {
             "kind": "APPROVAL_NEEDED",
             "execution": run.execution.name,
+            "execution_arn": run.execution.id,
             "cut_over": words,
             "data": event["verified"],
             "requested_by": event["request"].get("requested_by"),
-            "reason": event["request"].get("reason"),
+            "request_reason": event["request"].get("reason"),
             "expires_at": expires_at.isoformat(),
             "approve": f"ops approve {run.execution.name} --environment {run.settings.environment}",
             "reject": f"ops reject {run.execution.name} --environment {run.settings.environment} --reason TEXT",

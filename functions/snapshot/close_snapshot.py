@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     if outcome != "DUPLICATE":
         run.metrics.add_metric(name=METRIC, unit="Count", value=int(outcome == "COMPLETE"))
     if outcome not in ("COMPLETE", "DUPLICATE"):
-        _tell(run, outcome, reason, facts)
+        _tell(run, record, outcome, reason, facts)
     return {"outcome": outcome, "reason": reason, "evidence": evidence.key} | facts
 
 
@@ -79,7 +79,7 @@ def _facts(event: dict[str, Any], record: OperationRecord) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _tell(run: Run, outcome: str, reason: str, facts: dict[str, Any]) -> None:
+def _tell(run: Run, record: OperationRecord, outcome: str, reason: str, facts: dict[str, Any]) -> None:
     here = run.settings
     try:
         Notifier(here.topic_arn).publish(
@@ -90,6 +90,8 @@ def _tell(run: Run, outcome: str, reason: str, facts: dict[str, Any]) -> None:
                 "service": here.service,
                 "environment": here.environment,
                 "execution": run.execution.id,
+                "requested_by": record.requested_by,
+                "request_reason": record.reason,
                 "hour": facts.get("hour"),
                 "reason": reason,
                 "missing": facts.get("missing", []),

@@ -10,6 +10,7 @@ from typing import Any
 
 from moto.eks.models import Cluster, eks_backends
 
+from sandbox.platform import versions
 from sandbox.platform.application import Forward
 from sandbox.platform.calls import Answer, Call
 from sandbox.platform.errors import AwsError
@@ -60,6 +61,7 @@ class Clusters:
         self._policies: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
         self._handlers: dict[str, Callable[[Call], Answer]] = {
             "CreateAccessEntry": self._create,
+            "DescribeClusterVersions": versions.of_kubernetes,
             "DescribeAccessEntry": lambda call: call.answer({"accessEntry": self._entry(call)}),
             "UpdateAccessEntry": self._update,
             "DeleteAccessEntry": self._delete,

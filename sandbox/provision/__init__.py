@@ -23,6 +23,7 @@ from sandbox.provision import (
     drills,
     keys,
     network,
+    people,
     registry,
     stack,
     workload,
@@ -69,6 +70,7 @@ def setup(
             facts: dict[str, Any] = {}
             if deploy:
                 facts["stack"] = stack.deploy(config, parameters or {})
+                people.subscribe(clients)
                 progress(f"the automation stack is deployed ({clock.lap():.1f} s)")
             facts.update(made.result() if made else {})
             facts["images"] = first.result(timeout=workload.READY_SECONDS + 10)
@@ -91,6 +93,7 @@ def _of_release(clients: Clients, net: network.Network, balancing: Balancer) -> 
     config = clients.config
     repository_arn = registry.provision(clients)
     eks = cluster.provision(clients, net)
+    people.trust_pipeline(clients)
     watching = alarms.provision(clients, balancing, cluster_arn=eks.cluster_arn, period_seconds=ALARM_PERIOD_SECONDS)
     return {
         "listener_arn": balancing.listener_arn,

@@ -6,6 +6,7 @@ from typing import Any
 
 from sandbox.provision.balancer import Balancer
 from sandbox.provision.clients import Clients, tags
+from sandbox.provision.people import topic_arn
 
 CACHE_NODES = 2
 
@@ -120,6 +121,8 @@ def provision(clients: Clients, balancer: Balancer, *, cluster_arn: str, period_
             Threshold=alarm.threshold,
             ComparisonOperator=alarm.comparison,
             TreatMissingData=alarm.treat_missing,
+            AlarmActions=[topic_arn(config)],
+            OKActions=[topic_arn(config)],
             Tags=tags(config),
         )
     return Provisioned(

@@ -128,8 +128,10 @@ class Template:
 
     @property
     def alarmed_metrics(self) -> int:
-        """The metrics that the alarms read."""
-        alarms = self.resources("AWS::CloudWatch::Alarm").values()
+        """The metrics that the alarms read; what posts to Slack is off by default, and so are its alarms."""
+        there = self.data["Resources"]
+        found = self.resources("AWS::CloudWatch::Alarm").items()
+        alarms = [alarm for name, alarm in found if there[name].get("Condition") != "PostsToSlack"]
         return sum(len(alarm["Metrics"]) if "Metrics" in alarm else 1 for alarm in alarms)
 
     def metrics(self) -> Iterator[tuple[str, Function]]:

@@ -73,6 +73,10 @@ class QuotaExceededError(OpsError):
     """AWS refused for a quota, or for want of capacity: waiting a little does not help."""
 
 
+class NotificationError(OpsError):
+    """A message could not be handed over to where people read it."""
+
+
 class NotReadyError(OpsError):
     """The resource is in a status in which AWS refuses the request; worth another look later."""
 

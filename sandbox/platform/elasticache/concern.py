@@ -8,6 +8,7 @@ from typing import Any
 
 from moto.elasticache.models import elasticache_backends
 
+from sandbox.platform import versions
 from sandbox.platform.application import Forward
 from sandbox.platform.calls import Answer, Call
 from sandbox.platform.elasticache import metrics, permissions
@@ -34,7 +35,7 @@ _MOTOS = frozenset(
         "DescribeUsers",
     }
 )
-Handler = Callable[[Call], dict[str, Any]]
+Handler = Callable[[Call], Mapping[str, Any]]
 
 
 class ElastiCache:
@@ -90,6 +91,7 @@ class ElastiCache:
             "DeleteReplicationGroup": groups.delete,
             "DeleteSnapshot": snapshots.delete,
             "DescribeCacheClusters": groups.describe_clusters,
+            "DescribeCacheEngineVersions": versions.of_caches,
             "DescribeCacheParameterGroups": self._describe_parameter_groups,
             "DescribeCacheParameters": self._describe_parameters,
             "DescribeReplicationGroups": groups.describe,

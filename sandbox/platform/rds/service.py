@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sandbox.config import Config
+from sandbox.platform import versions
 from sandbox.platform.application import Forward
 from sandbox.platform.authorization import via_service
 from sandbox.platform.automation import Automation
@@ -73,6 +74,8 @@ class Databases:
             "DescribeDBSnapshots": descriptions.snapshots,
             "DescribeDBInstanceAutomatedBackups": descriptions.automated_backups,
             "DescribeAccountAttributes": descriptions.account,
+            "DescribeDBEngineVersions": versions.of_databases,
+            "DescribeDBMajorEngineVersions": versions.of_major_databases,
         }
 
     def handle(self, call: Call, forward: Forward) -> Answer:

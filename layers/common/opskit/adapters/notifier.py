@@ -1,9 +1,10 @@
-"""Notifications to people and programs, through one SNS topic."""
+"""Notifications, through one SNS topic: the facts for programs, and a text for people that follows from them."""
 
 import json
 from typing import TYPE_CHECKING, Any
 
 from opskit import clients
+from opskit.decisions.notice import notice_of, text_of
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -23,6 +24,9 @@ class Notifier:
     def publish(self, subject: str, message: dict[str, Any]) -> str:
         """Send `message` (JSON-ready) and return SNS's message id.
 
+        Queues, functions and URLs get `message` as it is, mailboxes the text of `opskit.decisions.notice`, which says
+        which facts it is made of (`MessageStructure`, see below).
+
         `subject` becomes what SNS takes for an e-mail's: printable ASCII, less than 100 characters, not blank
         (https://docs.aws.amazon.com/sns/latest/api/API_Publish.html). `kind` and `outcome` of the message,
         where they are non-empty text, are also message attributes, for subscribers to filter by. Raises
@@ -33,10 +37,15 @@ class Notifier:
             for name in ATTRIBUTES
             if isinstance(message.get(name), str) and message[name]
         }
+        by_protocol = {
+            "default": json.dumps(message, indent=2, ensure_ascii=False),
+            "email": text_of(notice_of(subject, message)),
+        }
         return self._client.publish(
             TopicArn=self._topic_arn,
             Subject=plain_subject(subject),
-            Message=json.dumps(message, indent=2, ensure_ascii=False),
+            Message=json.dumps(by_protocol, ensure_ascii=False),
+            MessageStructure="json",
             MessageAttributes=attributes,
         )["MessageId"]
 

@@ -70,3 +70,20 @@ def test_any_subject_is_made_fit_for_sns(subject: str) -> None:
     assert 0 < len(made) < 100
     assert all(" " <= character <= "~" for character in made)
     assert made[0] != " "
+
+
+def test_mailboxes_get_words_and_everybody_else_the_facts(topic: str) -> None:
+    sent: list[dict[str, Any]] = []
+
+    class Client:
+        def publish(self, **given: Any) -> dict[str, str]:
+            sent.append(given)
+            return {"MessageId": "1"}
+
+    message = {"kind": "ROLLED_BACK", "requested_by": "ana", "reason": "p95 ≥ 3 of blue's"}
+    Notifier(topic, Client()).publish("Release rolled back", message)  # type: ignore[arg-type]  # all of it that is used
+    assert sent[0]["MessageStructure"] == "json"
+    by_protocol = json.loads(sent[0]["Message"])
+    assert set(by_protocol) == {"default", "email"}
+    assert json.loads(by_protocol["default"]) == message
+    assert "Who:    ana\nResult: p95 ≥ 3 of blue's" in by_protocol["email"]
