@@ -78,6 +78,7 @@ def start() -> None:
     directory = os.environ.get(VARIABLE)
     if not directory:
         return
+    Path(directory).mkdir(parents=True, exist_ok=True)
     use = PolicyUse(Path(directory) / f"{os.getpid()}-{os.urandom(4).hex()}.jsonl")
     originals: dict[str, Any] = {}
 

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,3 +121,13 @@ def _text(value: Any) -> str:
                 text = text.replace(f"${{{name}}}", _text(inner))
             return text
     return json.dumps(value, sort_keys=True)
+
+
+def main() -> None:
+    """Print the statements of all roles as JSON."""
+    found = {name: {label: vars(each) for label, each in role.statements.items()} for name, role in roles().items()}
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()
