@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from scripts.policy_use.allowed import roles
+from tests.contract.stack import resources
 
 ALLOWED = [
     (role.name.removesuffix("Role"), action, resource)
@@ -94,3 +95,9 @@ def test_functions_are_invoked_by_workflows_and_schedules_and_by_one_repair():
         for role, action, resource in ALLOWED
         if (role, action) == ("RepairInterrupted", "lambda:InvokeFunction")
     ] == ["${ScaleDown.Arn}"]
+
+
+@pytest.mark.parametrize("name", resources("AWS::Serverless::StateMachine"))
+def test_a_state_machines_log_has_errors_and_no_data(name):
+    logging = resources("AWS::Serverless::StateMachine")[name]["Logging"]
+    assert (logging["Level"], logging["IncludeExecutionData"]) == ("ERROR", False)
