@@ -22,6 +22,8 @@ from opskit.traffic import Colour, Weights
 LEASE_SECONDS = 300
 # A step that had begun before the execution ended runs on: its function's timeout, and some.
 STEP_SECONDS = 35
+# Between two looks at whether such a step has confirmed what it did.
+LOOK_SECONDS = 1.0
 # Between the weights' being whole and the idle pods' being stopped: the balancer's nodes learn of weights one by one.
 DRAIN_SECONDS = 5
 REPAIR = "#repair"
@@ -137,10 +139,16 @@ def _may_be_under_way(record: ReleaseRecord) -> bool:
 
 
 def _wait_out(run: Run, work: _Work) -> None:
-    if work.record is None or not _may_be_under_way(work.record):
+    """Until what was announced is confirmed, and its step changes nothing more; or until that can run no longer."""
+    if work.record is None:
         return
     stopped = work.ended.stopped_at or run.clock.now()
-    time.sleep(max(0.0, STEP_SECONDS - (run.clock.now() - stopped).total_seconds()))
+    left = STEP_SECONDS - (run.clock.now() - stopped).total_seconds()
+    record: ReleaseRecord | None = work.record
+    while left > 0 and record is not None and _may_be_under_way(record):
+        time.sleep(min(LOOK_SECONDS, left))
+        left -= LOOK_SECONDS
+        record = run.ledger.record_of(work.ended.name)
 
 
 def _tell(run: Run, work: _Work, reason: str) -> None:

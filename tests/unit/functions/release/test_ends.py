@@ -138,6 +138,26 @@ def test_a_repair_told_twice_repairs_once(event, run, healthy, stopped):
     assert not repair(run)["repaired"]
 
 
+def test_a_change_that_is_confirmed_meanwhile_is_not_waited_for_any_longer(
+    event, run, platform, healthy, stopped, monkeypatch
+):
+    recorded_live(run)
+    run.ledger.update_record(run.record_key, "shifting traffic", intent=Weights(30, 70))
+    balancer, slept = Balancer(platform), []
+
+    def confirm(seconds):
+        slept.append(seconds)
+        if len(slept) == 2:
+            balancer.set_weights(Weights(30, 70))
+            run.ledger.update_record(run.record_key, "traffic shifted", weights=Weights(30, 70), intent=None)
+
+    monkeypatch.setattr(repair_interrupted.time, "sleep", confirm)
+    assert repair(run)["repaired"]
+    assert slept == [1.0, 1.0]
+    assert balancer.weights() == Weights(100, 0)
+    assert run.ledger.holder() is None
+
+
 def test_an_event_about_an_execution_that_runs_is_not_believed(event, run, platform, healthy, stopped):
     recorded_live(run)
     shifted(run, platform, Weights(30, 70))
