@@ -65,6 +65,7 @@ def serve(config: Config) -> None:
     from sandbox.automation import policy_use  # noqa: PLC0415
     from sandbox.automation.endpoints import application  # noqa: PLC0415
     from sandbox.automation.gaps import apply_all, start_all  # noqa: PLC0415
+    from sandbox.automation.layer_preloading import preload_forever  # noqa: PLC0415
 
     # It warns about metrics of its own that nobody publishes, on every transform.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
@@ -82,7 +83,7 @@ def serve(config: Config) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        tasks = start_all()
+        tasks = [*start_all(), loop.create_task(preload_forever())]
         app: Any = application
         await serve_asgi(app, server, shutdown_trigger=stopping.wait)
         for task in tasks:
