@@ -22,6 +22,7 @@ export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 .PHONY: bench-release bench-snapshot bench-recovery
 .PHONY: test-infrastructure terraform-test cost measure-automation
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
+.PHONY: check-secrets check-resources policy-report audit
 .PHONY: setup-checkov setup-terraform setup-kubernetes lock clean
 
 help: ## List the targets
@@ -100,7 +101,7 @@ measure-automation: setup ## Count what the workflows use, in a sandbox; writes 
 
 check: setup setup-checkov ## Formatting, types, and the linters of the template and state machines
 	@$(MAKE) --no-print-directory -j2 check-policy check-sam check-code check-types check-template \
-		check-statemachines
+		check-statemachines check-secrets check-resources
 	@echo "check: no problems"
 
 check-code:
@@ -121,6 +122,30 @@ check-statemachines:
 
 check-policy:
 	@.venv-checkov/bin/checkov --config-file .checkov.yaml
+
+check-secrets:
+	@.venv-checkov/bin/python scripts/scan_secrets.py
+
+# Resources instead of *, wherever AWS's service authorization reference has them.
+check-resources:
+	@mkdir -p .build && $(BIN)/python -m scripts.policy_use.allowed >.build/statements.json
+	@.venv-checkov/bin/python scripts/check_resource_levels.py <.build/statements.json
+
+# With POLICY_TESTS=tests/… what these use is added to what is known; otherwise all is found out anew.
+POLICY_TESTS ?= tests/workflow tests/recovery $(wildcard tests/remediation)
+policy-report: setup ## What each role may do against what it did in the tests; docs/policy-use.md, out/policy-use.json
+	@rm -rf out/policy-use
+	@SANDBOX_POLICY_USE="$(CURDIR)/out/policy-use" $(PYTEST) $(PARALLEL) $(POLICY_TESTS)
+	@$(BIN)/python -m scripts.policy_use $(if $(findstring file,$(origin POLICY_TESTS)),--fresh) out/policy-use
+
+# Asks the package index and its database of vulnerabilities, so it needs the network. What cannot be asked has failed.
+audit: setup ## Known vulnerabilities in everything that is locked
+	@sh scripts/setup.sh audit
+	@for lock in requirements/*.txt; do \
+		case $$lock in */constraints.txt) continue ;; esac; \
+		echo "audit: $$lock"; \
+		.venv-audit/bin/pip-audit --progress-spinner off --strict --require-hashes --disable-pip -r $$lock || exit 1; \
+	done
 
 format: setup ## Format the Python code
 	@$(BIN)/ruff check --quiet --fix .

@@ -38,7 +38,7 @@ COMPONENTS = (
 
 # Of the caller's environment only what a process needs to run at all: its AWS profile, session token, proxies
 # or PYTHONPATH must not decide what the sandbox does.
-_INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
+_INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SANDBOX_POLICY_USE")
 
 
 def process_environment(config: Config) -> dict[str, str]:

@@ -9,7 +9,7 @@ if [ "$uv" != uv ] && [ ! -x "$uv" ]; then
     .venv-uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 fi
 # layer before dev, which contains it.
-for name in uv layer dev sam checkov terraform kubernetes; do
+for name in uv layer dev sam checkov terraform kubernetes audit; do
     "$uv" pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 "$@" \
         "requirements/$name.in" -o "requirements/$name.txt"
     echo "lock: requirements/$name.txt"

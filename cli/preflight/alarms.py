@@ -26,7 +26,7 @@ def release_alarms(sources: Sources) -> Finding:
 def _alarms(sources: Sources, **which: Any) -> list[dict[str, Any]]:
     pages = sources.session.client("cloudwatch").get_paginator("describe_alarms")
     kinds = ("MetricAlarms", "CompositeAlarms")
-    listed = pages.paginate(AlarmTypes=["MetricAlarm", "CompositeAlarm"], **which)
+    listed: Any = pages.paginate(AlarmTypes=["MetricAlarm", "CompositeAlarm"], **which)
     return [alarm for page in listed for kind in kinds for alarm in page.get(kind, ())]
 
 

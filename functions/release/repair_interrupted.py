@@ -7,11 +7,10 @@ looks for a lock whose execution has ended.
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from opskit.adapters.balancer import Balancer
-from opskit.adapters.executions import Ended, ended_execution, state_machine_of
+from opskit.adapters.executions import Ended, ended_execution, state_machine_of, told_end
 from opskit.adapters.functions import invoke
 from opskit.adapters.notifier import Notifier
 from opskit.decisions.repair import Repair, choose_colour, home_of
@@ -23,6 +22,8 @@ from opskit.traffic import Colour, Weights
 LEASE_SECONDS = 300
 # A step that had begun before the execution ended runs on: its function's timeout, and some.
 STEP_SECONDS = 35
+# Between two looks at whether such a step has confirmed what it did.
+LOOK_SECONDS = 1.0
 # Between the weights' being whole and the idle pods' being stopped: the balancer's nodes learn of weights one by one.
 DRAIN_SECONDS = 5
 REPAIR = "#repair"
@@ -44,7 +45,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     The lock is seized with a higher fencing token first, and every change is announced in the record under the old one:
     so what may still be under way is known, and waited out before the lock is freed.
     """
-    ended = _from_event(event) if "detail" in event else _from_lock(run)
+    ended = told_end(event, _machine(run)) if "detail" in event else _from_lock(run)
     if ended is None:
         return {"repaired": False, "reason": "no ended execution holds the lock"}
     lock = _seize(run, ended)
@@ -64,16 +65,8 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     return {"repaired": True, "reason": reason, "colour": repair.colour and repair.colour.value}
 
 
-def _from_event(event: dict[str, Any]) -> Ended:
-    detail = event["detail"]
-    stopped = detail.get("stopDate")
-    return Ended(
-        arn=detail["executionArn"],
-        name=detail["name"],
-        status=detail["status"],
-        cause=detail.get("cause"),
-        stopped_at=datetime.fromtimestamp(stopped / 1000, UTC) if stopped else None,
-    )
+def _machine(run: Run) -> str:
+    return f"{run.settings.service}-{run.settings.environment}-release"
 
 
 def _from_lock(run: Run) -> Ended | None:
@@ -81,7 +74,7 @@ def _from_lock(run: Run) -> Ended | None:
     if holder is None or (holder.owner.endswith(REPAIR) and not holder.expired):
         return None
     arn = holder.owner.removesuffix(REPAIR)
-    if state_machine_of(arn) != f"{run.settings.service}-{run.settings.environment}-release":
+    if state_machine_of(arn) != _machine(run):
         return None  # a restore holds the same lock, and has a repair of its own
     return ended_execution(arn)
 
@@ -146,10 +139,16 @@ def _may_be_under_way(record: ReleaseRecord) -> bool:
 
 
 def _wait_out(run: Run, work: _Work) -> None:
-    if work.record is None or not _may_be_under_way(work.record):
+    """Until what was announced is confirmed, and its step changes nothing more; or until that can run no longer."""
+    if work.record is None:
         return
     stopped = work.ended.stopped_at or run.clock.now()
-    time.sleep(max(0.0, STEP_SECONDS - (run.clock.now() - stopped).total_seconds()))
+    left = STEP_SECONDS - (run.clock.now() - stopped).total_seconds()
+    record: ReleaseRecord | None = work.record
+    while left > 0 and record is not None and _may_be_under_way(record):
+        time.sleep(min(LOOK_SECONDS, left))
+        left -= LOOK_SECONDS
+        record = run.ledger.record_of(work.ended.name)
 
 
 def _tell(run: Run, work: _Work, reason: str) -> None:

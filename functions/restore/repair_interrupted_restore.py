@@ -7,12 +7,11 @@ looks for open records, and for a lock, whose execution has ended.
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from opskit.adapters.copies import Copies, endpoint_of
 from opskit.adapters.endpoints import Endpoints
-from opskit.adapters.executions import Ended, ended_execution, state_machine_of
+from opskit.adapters.executions import Ended, ended_execution, state_machine_of, told_end
 from opskit.adapters.notifier import Notifier
 from opskit.decisions.interruption import NOT_MOVED, Interrupted, WayBack, way_back
 from opskit.decisions.restore_report import removal
@@ -41,7 +40,7 @@ class _Work:
 @step(standalone=True)
 def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     """Return what was repaired. Does nothing for an execution that has closed and freed all, so it is idempotent."""
-    found = [_from_event(event)] if "detail" in event else _overlooked(run)
+    found = [told_end(event, _machine(run))] if "detail" in event else _overlooked(run)
     repaired = [done for ended in found if (done := _repair(run, ended)) is not None]
     return {"repaired": repaired}
 
@@ -134,21 +133,13 @@ def _where(run: Run, record: OperationRecord) -> dict[str, Any]:
     return {"endpoints": {kind.value: text for kind, text in now.items()}, "swapped": hold, "tags": tags}
 
 
-def _from_event(event: dict[str, Any]) -> Ended:
-    detail = event["detail"]
-    stopped = detail.get("stopDate")
-    return Ended(
-        arn=detail["executionArn"],
-        name=detail["name"],
-        status=detail["status"],
-        cause=detail.get("cause"),
-        stopped_at=datetime.fromtimestamp(stopped / 1000, UTC) if stopped else None,
-    )
+def _machine(run: Run) -> str:
+    return f"{run.settings.service}-{run.settings.environment}-{WORKFLOW}"
 
 
 def _overlooked(run: Run) -> list[Ended]:
     """The executions of this workflow that have ended, and left a lock or an open record behind."""
-    machine = f"{run.settings.service}-{run.settings.environment}-{WORKFLOW}"
+    machine = _machine(run)
     arns = {record.execution_id for record in run.ledger.operations(WORKFLOW, RECORDS) if record.outcome is None}
     holder = run.ledger.holder()
     if holder is not None and not (holder.owner.endswith(REPAIR) and not holder.expired):

@@ -62,6 +62,7 @@ def serve(config: Config) -> None:
     from hypercorn.config import Config as ServerConfig  # noqa: PLC0415
     from ministack.core import lambda_runtime  # noqa: PLC0415
 
+    from sandbox.automation import policy_use  # noqa: PLC0415
     from sandbox.automation.endpoints import application  # noqa: PLC0415
     from sandbox.automation.gaps import apply_all, start_all  # noqa: PLC0415
     from sandbox.automation.layer_preloading import preload_forever  # noqa: PLC0415
@@ -69,6 +70,7 @@ def serve(config: Config) -> None:
     # It warns about metrics of its own that nobody publishes, on every transform.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     apply_all()
+    policy_use.start()
     server = ServerConfig()
     server.bind = [f"127.0.0.1:{port_of(config.automation_url)}"]
     server.keep_alive_timeout = 75

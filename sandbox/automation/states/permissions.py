@@ -9,6 +9,7 @@ from typing import Any
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 
+from sandbox.automation.policy_use import SERVICE, RolePolicies
 from sandbox.automation.states.expressions import ExecutionError
 
 
@@ -55,7 +56,8 @@ def allows(role_arn: str, session: str, action: str, resource: str) -> bool:
         resource_arn=resource,
         region=get_region(),
     )
-    policies = iam_evaluator._gather_role_policies(role, account)
+    policies = RolePolicies(iam_evaluator._gather_role_policies(role, account))
+    policies.acting = SERVICE
     return bool(iam_evaluator.evaluate(request, policies).decision == "Allow")
 
 

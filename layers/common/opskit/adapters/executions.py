@@ -1,10 +1,12 @@
 """Step Functions: whether an execution has ended, and how."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opskit import clients
+from opskit.errors import InvalidInputError, UnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -34,3 +36,20 @@ def ended_execution(arn: str, client: "SFNClient | None" = None) -> Ended | None
     if found["status"] in {"RUNNING", "PENDING_REDRIVE"}:
         return None
     return Ended(arn, found["name"], found["status"], found.get("cause"), found.get("stopDate"))
+
+
+def told_end(event: Mapping[str, Any], state_machine: str, client: "SFNClient | None" = None) -> Ended:
+    """The end of an execution of `state_machine`, told by an event of EventBridge, as Step Functions itself knows it.
+
+    Whoever may invoke the function can write an event, so of it only the execution's ARN is taken. Raises
+    InvalidInputError if that is no execution of `state_machine`; UnavailableError if it runs: then the event is forged,
+    or ahead of what Step Functions answers, which is eventually consistent
+    (https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html), and is worth a retry.
+    """
+    arn = str(event["detail"]["executionArn"])
+    if state_machine_of(arn) != state_machine:
+        raise InvalidInputError(f"{arn} is no execution of {state_machine}.")
+    ended = ended_execution(arn, client)
+    if ended is None:
+        raise UnavailableError(f"{arn} is said to have ended, and it runs.")
+    return ended

@@ -1,14 +1,16 @@
 """How a release ends: closed once, on record, with evidence, the lock freed; or repaired by who comes after."""
 
 import json
+from unittest.mock import patch
 
 import pytest
 
 from functions.release import acquire_lock, close_release, repair_interrupted, request_approval
 from opskit import clients
+from opskit.adapters import executions
 from opskit.adapters.balancer import Balancer
 from opskit.adapters.executions import Ended
-from opskit.errors import LockHeldError
+from opskit.errors import InvalidInputError, LockHeldError, UnavailableError
 from opskit.ledger import Live
 from opskit.step import Execution
 from opskit.traffic import Colour, Weights
@@ -90,10 +92,9 @@ def stopped(monkeypatch):
     return calls
 
 
-def ended(run, status="ABORTED"):
-    stopped_at = int(run.clock.now().timestamp() * 1000)
-    detail = {"executionArn": run.execution.id, "name": "r1", "status": status, "cause": "pulled the plug"}
-    return {"detail": detail | {"stopDate": stopped_at}}
+def told(run, **more):
+    """What EventBridge hands on; of it only whose end it is counts."""
+    return {"detail": {"executionArn": run.execution.id, "name": "r1", "status": "ABORTED", **more}}
 
 
 def recorded_live(run, colour=Colour.BLUE):
@@ -109,8 +110,11 @@ def shifted(run, platform, weights):
     Balancer(platform).set_weights(weights)
 
 
-def repair(run, status="ABORTED"):
-    return repair_interrupted.handler.__wrapped__(ended(run, status), run)
+def repair(run, status="ABORTED", event=None):
+    """Told of the end of the execution, which has ended with `status`, or runs if that is None."""
+    end = Ended(run.execution.id, "r1", status, "pulled the plug", run.clock.now()) if status else None
+    with patch.object(executions, "ended_execution", return_value=end):
+        return repair_interrupted.handler.__wrapped__(event or told(run), run)
 
 
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
@@ -132,6 +136,50 @@ def test_a_repair_told_twice_repairs_once(event, run, healthy, stopped):
     recorded_live(run)
     assert repair(run)["repaired"]
     assert not repair(run)["repaired"]
+
+
+def test_a_change_that_is_confirmed_meanwhile_is_not_waited_for_any_longer(
+    event, run, platform, healthy, stopped, monkeypatch
+):
+    recorded_live(run)
+    run.ledger.update_record(run.record_key, "shifting traffic", intent=Weights(30, 70))
+    balancer, slept = Balancer(platform), []
+
+    def confirm(seconds):
+        slept.append(seconds)
+        if len(slept) == 2:
+            balancer.set_weights(Weights(30, 70))
+            run.ledger.update_record(run.record_key, "traffic shifted", weights=Weights(30, 70), intent=None)
+
+    monkeypatch.setattr(repair_interrupted.time, "sleep", confirm)
+    assert repair(run)["repaired"]
+    assert slept == [1.0, 1.0]
+    assert balancer.weights() == Weights(100, 0)
+    assert run.ledger.holder() is None
+
+
+def test_an_event_about_an_execution_that_runs_is_not_believed(event, run, platform, healthy, stopped):
+    recorded_live(run)
+    shifted(run, platform, Weights(30, 70))
+    with pytest.raises(UnavailableError, match="it runs"):
+        repair(run, None)
+    assert Balancer(platform).weights() == Weights(30, 70)
+    assert run.ledger.holder().owner == run.execution.id
+    assert not stopped["invoked"]
+
+
+def test_an_event_about_something_else_is_refused(event, run, healthy, stopped):
+    for arn in (run.execution.id.replace("-release", "-restore"), "arn:aws:states:us-east-1:1:stateMachine:x", "r1"):
+        with pytest.raises(InvalidInputError, match="no execution of detection-api-dev-release"):
+            repair(run, event=told(run, executionArn=arn))
+    assert run.ledger.holder().owner == run.execution.id
+
+
+def test_how_it_ended_is_asked_and_not_taken_from_the_event(event, run, healthy, stopped):
+    repair(run, "TIMED_OUT", told(run, status="SUCCEEDED", cause="all is well"))
+    record = run.ledger.record_of("r1")
+    assert record.outcome == "TIMED_OUT"
+    assert "pulled the plug" in record.outcome_reason
 
 
 def test_nothing_is_repaired_while_another_holds_the_lock(event, run, platform, healthy, stopped):

@@ -2,14 +2,17 @@
 
 import json
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 
 from functions.restore import close_restore, cut_over, repair_interrupted_restore, swap_back
 from opskit import clients
+from opskit.adapters import executions
 from opskit.adapters.executions import Ended
 from opskit.adapters.notifier import Notifier
 from opskit.decisions.manifest import Kind
+from opskit.errors import UnavailableError
 from tests.unit.functions.conftest import START
 from tests.unit.functions.restore.conftest import ARN
 
@@ -119,9 +122,11 @@ def slept(monkeypatch):
 
 
 def repair(run, status="ABORTED"):
-    stopped = run.clock.now().timestamp() * 1000
-    detail = {"executionArn": ARN, "name": "r1", "status": status, "cause": "pulled", "stopDate": stopped}
-    return repair_interrupted_restore.handler.__wrapped__({"detail": detail}, run)["repaired"]
+    """Told of the end of the execution, which has ended with `status`, or runs if that is None."""
+    end = Ended(ARN, "r1", status, "pulled", run.clock.now()) if status else None
+    with patch.object(executions, "ended_execution", return_value=end):
+        event = {"detail": {"executionArn": ARN, "name": "r1", "status": "ABORTED"}}
+        return repair_interrupted_restore.handler.__wrapped__(event, run)["repaired"]
 
 
 def outcome(run):
@@ -191,6 +196,13 @@ def test_one_that_closed_itself_is_left_alone(event, run, world, told, slept):
     told.clear()
     assert repair(run, "FAILED") == []
     assert told == []
+
+
+def test_an_event_about_an_execution_that_runs_is_not_believed(event, run, world, told, slept):
+    with pytest.raises(UnavailableError, match="it runs"):
+        repair(run, None)
+    assert run.ledger.holder().owner == ARN
+    assert run.ledger.operation_of("restore", "r1").outcome is None
 
 
 def test_a_step_that_still_runs_can_change_nothing_after_the_repair(event, run, world, told, slept):

@@ -108,6 +108,19 @@ def test_a_role_that_reads_everything_takes_down_every_table_at_one_moment(serve
     assert DatabaseContents.from_dict(found.as_dict()) == found
 
 
+def test_functions_that_were_planted_in_the_database_are_not_called(server: Server) -> None:
+    """Whoever wrote the database also named its functions; those called are the server's own."""
+    before = contents(server)
+    body = "RETURNS {} LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted'; END $$"
+    planted = {"sha256(bytea)": "bytea", "format(text, name, name)": "text", "encode(bytea, text)": "text"}
+    create = [f"CREATE FUNCTION public.{name} {body.format(kind)}" for name, kind in planted.items()]
+    drop = f"DROP FUNCTION {', '.join(f'public.{name}' for name in planted)}"
+    with changed(server, *create, drop), acting_as(server, "ops_reader") as session:
+        session.run("SET search_path = public, pg_catalog")
+        found = read_contents(session)
+    assert (found.rows, found.checksums) == (before.rows, before.checksums)
+
+
 def test_the_sessions_own_settings_change_nothing(server: Server) -> None:
     expected = contents(server)
     with acting_as(server, "ops_reader") as session:
