@@ -37,7 +37,7 @@ def picture(platform: Platform) -> str:
 
 def graph(platform: Platform) -> str:
     """The same, in Graphviz's language."""
-    name = f"detection-api-{platform.environment}"
+    name = f"{platform.variables['service']}-{platform.environment}"
     zones = sorted({subnet["availability_zone"] for subnet in platform.of("subnet")})
     network = f"VPC {platform['vpc.main']['cidr_block']} in {len(zones)} zones: {', '.join(zones)}"
     buckets = list(_buckets(platform))
@@ -152,7 +152,7 @@ def _buckets(platform: Platform) -> Iterator[Box]:
 
 def _arrows(platform: Platform) -> Iterator[tuple[str, str, str]]:
     """From where to where, and what is written at it."""
-    prefix = f"detection-api-{platform.environment}-"
+    prefix = f"{platform.variables['service']}-{platform.environment}-"
     names = {group["id"]: group["name"].removeprefix(prefix) for group in platform.of("security_group")}
     ports: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for rule in platform.of("vpc_security_group_ingress_rule"):
