@@ -7,15 +7,11 @@ everywhere, so that the tests can tell whether a picture is current.
 
 import html
 import json
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from tests.infrastructure import terraform as tf
+from scripts.graphviz import svg
 from tests.infrastructure.platform import Platform, Resource, listed
-
-DOT = tf.ROOT / ".venv-terraform/bin/graphviz-pure"
-_SECONDS = 60
 
 # Security groups by the end of their names, and what a rule without one stands for.
 _BOXES = ("alb", "nodes", "functions", "cluster", "database", "redis", "queue", "drill")
@@ -29,10 +25,7 @@ _WRITERS = {
 
 def picture(platform: Platform) -> str:
     """The picture, as SVG; raises CalledProcessError if it cannot be laid out."""
-    done = subprocess.run(  # noqa: S603 - the program of the locked requirements, with fixed arguments
-        [str(DOT), "-Tsvg"], input=graph(platform), text=True, capture_output=True, timeout=_SECONDS, check=True
-    )
-    return done.stdout
+    return svg(graph(platform))
 
 
 def graph(platform: Platform) -> str:
