@@ -4,6 +4,7 @@ A sandbox is started, clients call it, and `ops` releases a version that is good
 commands and every line are as they were; only what is wider than the picture is cut, and said to be (…).
 """
 
+import functools
 import os
 import re
 import subprocess
@@ -37,7 +38,7 @@ def main() -> None:
     """Start, record, write; a command that ends otherwise than the story goes ends this with an error."""
     console = Console(record=True, width=COLUMNS, file=sys.stdout, force_terminal=False)
     with tempfile.TemporaryDirectory(prefix="ops-recording-") as directory:
-        options = Options(setup=lambda config, progress: setup(config, progress, parameters={"BakeSeconds": "3"}))
+        options = Options(setup=functools.partial(setup, engines=True, parameters={"BakeSeconds": "3"}))
         with (
             sandbox(Path(directory) / "sandbox", options) as config,
             Load(Plan(url=config.service_url, seconds=600)),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from pg8000.native import DatabaseError
 
 from opskit.platform import DATABASE_AUTHORITIES, Platform, endpoint_parameter
 from sandbox.operator import Operator
@@ -162,6 +163,12 @@ def test_a_function_logs_in_as_whom_its_policy_names_and_as_nobody_else(operator
     nobody = role(operator, "nobody")
     refused = call(operator, "ops_reader", "SELECT 1", role=nobody)
     assert (refused["error"], refused["message"]) == ("28000", 'PAM authentication failed for user "ops_reader"')
+
+
+def test_whose_database_it_is_must_be_said(operator: Operator) -> None:
+    (asks,) = [each for each in roles.statements(roles.FILE.read_text()) if "ops.service_role" in each]
+    with pytest.raises(DatabaseError, match="say which role is the service's"):
+        operator.sql(asks)
 
 
 def test_what_each_role_of_the_database_may(operator: Operator) -> None:
