@@ -23,6 +23,7 @@ export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 .PHONY: test-infrastructure terraform-test cost measure-automation
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
 .PHONY: check-secrets check-resources policy-report audit
+.PHONY: diagrams recording
 .PHONY: setup-checkov setup-terraform setup-kubernetes lock clean
 
 help: ## List the targets
@@ -98,6 +99,12 @@ cost: setup setup-terraform ## What it costs a month: docs/cost.md, from plans, 
 
 measure-automation: setup ## Count what the workflows use, in a sandbox; writes docs/cost/automation.json
 	@$(BIN)/python -m sandbox.bench.automation
+
+recording: setup ## Record two releases in a sandbox: docs/release.svg
+	@$(BIN)/python -m sandbox.demo.record
+
+diagrams: setup setup-terraform ## Draw the workflows: docs/workflow-*.svg, from statemachines/
+	@$(BIN)/python -m scripts.draw_workflows
 
 check: setup setup-checkov ## Formatting, types, and the linters of the template and state machines
 	@$(MAKE) --no-print-directory -j2 check-policy check-sam check-code check-types check-template \

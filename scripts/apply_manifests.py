@@ -18,7 +18,6 @@ from string import Template
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMESPACE = "detection-api"
 CONTAINER = "app"
 COLOURS = ("blue", "green")
 FIELD_MANAGER = "detection-ops-provision"
@@ -42,12 +41,12 @@ def values(file: Path | None) -> dict[str, str]:
     return found
 
 
-def live() -> Live:
+def live(service: str) -> Live:
     """What runs now."""
     found: Live = {}
     for colour in COLOURS:
-        name = f"deployment/detection-api-{colour}"
-        text = run("kubectl", "get", name, "--namespace", NAMESPACE, "--ignore-not-found", "--output", "json")
+        name = f"deployment/{service}-{colour}"
+        text = run("kubectl", "get", name, "--namespace", service, "--ignore-not-found", "--output", "json")
         if text.strip():
             spec: dict[str, Any] = json.loads(text)["spec"]
             containers = spec["template"]["spec"]["containers"]
@@ -66,12 +65,12 @@ def kustomization(environment: str, running: Live) -> dict[str, Any]:
         "resources": [f"../../../kubernetes/overlays/{environment}"],
         "patches": [
             {
-                "target": {"kind": "Deployment", "name": f"detection-api-{colour}"},
                 "patch": json.dumps(
                     {
                         "apiVersion": "apps/v1",
                         "kind": "Deployment",
-                        "metadata": {"name": f"detection-api-{colour}"},
+                        # By the name as the base has it, before it is filled in.
+                        "metadata": {"name": f"${{SERVICE}}-{colour}"},
                         "spec": {
                             "replicas": replicas,
                             "template": {"spec": {"containers": [{"name": CONTAINER, "image": image}]}},
@@ -93,7 +92,10 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="have the API check everything and change nothing")
     options = parser.parse_args()
 
-    running = live()
+    filled = values(options.values)
+    if "SERVICE" not in filled:
+        sys.exit("Terraform's output manifest_values has no 'SERVICE': apply this version of terraform/ first")
+    running = live(filled["SERVICE"])
     image = options.image or max(running.values(), key=lambda each: each[1], default=("", 0))[0]
     if not image:
         parser.error("nothing runs yet: say with --image what to start with")
@@ -103,7 +105,7 @@ def main() -> None:
     document = json.dumps(kustomization(options.environment, running), indent=2)
     (folder / "kustomization.yaml").write_text(document, encoding="utf-8")
     try:
-        text = Template(run("kubectl", "kustomize", str(folder))).substitute(values(options.values) | {"IMAGE": image})
+        text = Template(run("kubectl", "kustomize", str(folder))).substitute(filled | {"IMAGE": image})
     except KeyError as missing:
         sys.exit(f"Terraform's output manifest_values has no {missing}: apply this version of terraform/ first")
     dry = ["--dry-run=server"] if options.dry_run else []

@@ -2,7 +2,9 @@
 --
 -- Run as the administrator in the service's own database (not in "postgres"), once for each instance that is not
 -- restored from another: a restored one has them already. It can be run again, also while the service works:
---   psql "host=… dbname=detections user=postgres sslmode=verify-full" -v ON_ERROR_STOP=1 -f scripts/database-roles.sql
+--   psql "host=… dbname=detections user=postgres sslmode=verify-full" -v ON_ERROR_STOP=1 \
+--     -c "SET ops.service_role = 'detection_api'" -f scripts/database-roles.sql
+-- ops.service_role is the role that the service signs in as: its name, with underscores for hyphens.
 -- Statements are separated by an empty line and contain none, for runners that send one at a time, in one session.
 --
 -- None of the roles has a password: being in rds_iam, each signs in with an IAM token only, for which the caller
@@ -19,20 +21,31 @@ DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ops_remedy') THEN
         CREATE ROLE ops_remedy LOGIN;
     END IF;
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'detection_api') THEN
-        CREATE ROLE detection_api LOGIN;
-    END IF;
 END $$;
 
-GRANT rds_iam TO ops_reader, ops_heartbeat, ops_remedy, detection_api;
+GRANT rds_iam TO ops_reader, ops_heartbeat, ops_remedy;
+
+-- The service signs in like them, and makes its own tables. It cannot take the last connections: somebody must get in to
+-- end those that it leaks.
+DO $$
+DECLARE
+    service text := nullif(current_setting('ops.service_role', true), '');
+BEGIN
+    IF service IS NULL THEN
+        RAISE EXCEPTION 'ops.service_role is not set: say which role is the service''s';
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = service) THEN
+        EXECUTE format('CREATE ROLE %I LOGIN', service);
+    END IF;
+    EXECUTE format('GRANT rds_iam TO %I', service);
+    EXECUTE format('GRANT CREATE, USAGE ON SCHEMA public TO %I', service);
+    EXECUTE format('ALTER ROLE %I CONNECTION LIMIT %s', service, current_setting('max_connections')::int * 9 / 10);
+END $$;
 
 -- Reads everything, to compare a restored copy with what was recorded of its source; writes nothing.
 GRANT pg_read_all_data TO ops_reader;
 
 ALTER ROLE ops_reader SET default_transaction_read_only = on;
-
--- The service makes its own tables.
-GRANT CREATE, USAGE ON SCHEMA public TO detection_api;
 
 CREATE SCHEMA IF NOT EXISTS ops;
 
@@ -45,11 +58,6 @@ CREATE TABLE IF NOT EXISTS ops.heartbeat (
 GRANT USAGE ON SCHEMA ops TO ops_heartbeat;
 
 GRANT SELECT, INSERT, DELETE ON ops.heartbeat TO ops_heartbeat;
-
--- The service cannot take the last connections: somebody must get in to end those that it leaks.
-DO $$ BEGIN
-    EXECUTE format('ALTER ROLE detection_api CONNECTION LIMIT %s', current_setting('max_connections')::int * 9 / 10);
-END $$;
 
 -- Looks at who does what, and at the statements that took most of the time, where the extension can be had.
 GRANT pg_monitor TO ops_remedy;
@@ -68,11 +76,14 @@ GRANT USAGE ON SCHEMA ops TO ops_remedy;
 -- role would be one of rds_iam too, and could log in with a token only.
 BEGIN;
 
-GRANT detection_api TO CURRENT_USER;
-
-GRANT USAGE, CREATE ON SCHEMA ops TO detection_api;
-
-SET LOCAL ROLE detection_api;
+DO $$
+DECLARE
+    service text := current_setting('ops.service_role');
+BEGIN
+    EXECUTE format('GRANT %I TO CURRENT_USER', service);
+    EXECUTE format('GRANT USAGE, CREATE ON SCHEMA ops TO %I', service);
+    EXECUTE format('SET LOCAL ROLE %I', service);
+END $$;
 
 -- Each ends what was seen and nothing else: a process number may be another session's by now, and what was idle may
 -- have begun to work. True if the signal was sent; what it ends may take a moment to go.
@@ -104,8 +115,12 @@ GRANT EXECUTE ON FUNCTION ops.end_session, ops.cancel_query, ops.end_query TO op
 
 RESET ROLE;
 
-REVOKE USAGE, CREATE ON SCHEMA ops FROM detection_api;
-
-REVOKE detection_api FROM CURRENT_USER;
+DO $$
+DECLARE
+    service text := current_setting('ops.service_role');
+BEGIN
+    EXECUTE format('REVOKE USAGE, CREATE ON SCHEMA ops FROM %I', service);
+    EXECUTE format('REVOKE %I FROM CURRENT_USER', service);
+END $$;
 
 COMMIT;

@@ -7,15 +7,11 @@ everywhere, so that the tests can tell whether a picture is current.
 
 import html
 import json
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from tests.infrastructure import terraform as tf
+from scripts.graphviz import svg
 from tests.infrastructure.platform import Platform, Resource, listed
-
-DOT = tf.ROOT / ".venv-terraform/bin/graphviz-pure"
-_SECONDS = 60
 
 # Security groups by the end of their names, and what a rule without one stands for.
 _BOXES = ("alb", "nodes", "functions", "cluster", "database", "redis", "queue", "drill")
@@ -29,15 +25,12 @@ _WRITERS = {
 
 def picture(platform: Platform) -> str:
     """The picture, as SVG; raises CalledProcessError if it cannot be laid out."""
-    done = subprocess.run(  # noqa: S603 - the program of the locked requirements, with fixed arguments
-        [str(DOT), "-Tsvg"], input=graph(platform), text=True, capture_output=True, timeout=_SECONDS, check=True
-    )
-    return done.stdout
+    return svg(graph(platform))
 
 
 def graph(platform: Platform) -> str:
     """The same, in Graphviz's language."""
-    name = f"detection-api-{platform.environment}"
+    name = f"{platform.variables['service']}-{platform.environment}"
     zones = sorted({subnet["availability_zone"] for subnet in platform.of("subnet")})
     network = f"VPC {platform['vpc.main']['cidr_block']} in {len(zones)} zones: {', '.join(zones)}"
     buckets = list(_buckets(platform))
@@ -152,7 +145,7 @@ def _buckets(platform: Platform) -> Iterator[Box]:
 
 def _arrows(platform: Platform) -> Iterator[tuple[str, str, str]]:
     """From where to where, and what is written at it."""
-    prefix = f"detection-api-{platform.environment}-"
+    prefix = f"{platform.variables['service']}-{platform.environment}-"
     names = {group["id"]: group["name"].removeprefix(prefix) for group in platform.of("security_group")}
     ports: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for rule in platform.of("vpc_security_group_ingress_rule"):

@@ -185,7 +185,7 @@ resource "aws_iam_role_policy" "service" {
         Sid      = "SignInToDatabase"
         Effect   = "Allow"
         Action   = "rds-db:connect"
-        Resource = "arn:${local.partition}:rds-db:${var.region}:${local.account}:dbuser:*/detection_api"
+        Resource = "arn:${local.partition}:rds-db:${var.region}:${local.account}:dbuser:*/${local.database_user}"
       },
       {
         Sid      = "DumpQueue"

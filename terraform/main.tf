@@ -40,6 +40,9 @@ locals {
   partition = data.aws_partition.current.partition
   zones     = slice(data.aws_availability_zones.available.names, 0, 3)
 
+  # The service's role in the database, which scripts/database-roles.sql makes.
+  database_user = replace(var.service, "-", "_")
+
   tags = merge(var.tags, {
     Service     = var.service
     Environment = var.environment

@@ -38,6 +38,7 @@ output "manifest_values" {
       ENVIRONMENT            = var.environment
       TARGET_GROUP_BLUE_ARN  = aws_lb_target_group.main["blue"].arn
       TARGET_GROUP_GREEN_ARN = aws_lb_target_group.main["green"].arn
+      DATABASE_USER          = local.database_user
       SERVICE_ROLE_ARN       = aws_iam_role.service.arn
       BACKUP_BUCKET          = aws_s3_bucket.main["backups"].bucket
       QUEUE_VOLUME           = "${aws_efs_file_system.queue.id}::${aws_efs_access_point.queue.id}"

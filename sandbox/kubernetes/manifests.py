@@ -24,10 +24,11 @@ TargetGroupBinding = create_namespaced_resource("elbv2.k8s.aws", "v1beta1", "Tar
 class Stores:
     """What the manifests leave open about where the service keeps its data."""
 
-    service: str
     environment: str
     role_arn: str
     """The pods' role."""
+    database_user: str
+    """Their role in the database."""
     backup_bucket: str
     database_authorities: str
     """The certificates themselves, PEM."""
@@ -49,6 +50,8 @@ class Values:
     """CIDRs of the public subnets; by default those of the platform's default network."""
     store_subnets: tuple[str, str, str] = ("10.0.1.0/24", "10.0.2.0/24", "10.0.3.0/24")
     """CIDRs of the private subnets."""
+    service: str = "detection-api"
+    """The service's name: its namespace, and what its objects are named after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ def _fillings(values: Values) -> dict[str, str]:
         "IMAGE": values.image,
         "TARGET_GROUP_BLUE_ARN": values.target_group_blue_arn,
         "TARGET_GROUP_GREEN_ARN": values.target_group_green_arn,
-        "SERVICE": stores.service if stores else "",
+        "SERVICE": values.service,
+        "DATABASE_USER": stores.database_user if stores else "",
         "ENVIRONMENT": stores.environment if stores else "",
         "SERVICE_ROLE_ARN": stores.role_arn if stores else "",
         "BACKUP_BUCKET": stores.backup_bucket if stores else "",

@@ -1,4 +1,4 @@
-"""`python -m sandbox.load --url http://127.0.0.1:PORT …`: put load on the service, then report.
+"""`python -m sandbox.load`: put load on the service of the running sandbox (or at --url), then report.
 
 SIGTERM or SIGINT ends it early: what is under way is answered, then the report is written. The exit code is 0
 however many requests failed; it is the report that says so.
@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+from sandbox.config import Config, ConfigError, default_dir
 from sandbox.load.generator import run
 from sandbox.load.plan import Plan
 
@@ -18,7 +19,7 @@ from sandbox.load.plan import Plan
 def main() -> None:
     """Read the plan from the command line and carry it out."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.load", description=__doc__)
-    parser.add_argument("--url", required=True, help="base URL on loopback")
+    parser.add_argument("--url", help="base URL on loopback (default: the service of the running sandbox)")
     parser.add_argument("--rate", type=float, default=200.0, help="requests per second (%(default)s)")
     parser.add_argument("--seconds", type=float, default=60.0, help="for how long (%(default)s)")
     parser.add_argument("--connections", type=int, default=20, help="kept-alive connections (%(default)s)")
@@ -32,7 +33,7 @@ def main() -> None:
     given = parser.parse_args()
     try:
         plan = Plan(
-            url=given.url,
+            url=given.url or Config.load(default_dir() / "config.json").service_url,
             rate=given.rate,
             seconds=given.seconds,
             connections=given.connections,
@@ -42,7 +43,7 @@ def main() -> None:
             version_share=given.version_share,
             timeout_seconds=given.timeout,
         )
-    except ValueError as error:
+    except (ValueError, ConfigError) as error:
         parser.error(str(error))
     asyncio.run(_carry_out(plan, given.report, given.writes))
 

@@ -16,7 +16,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 
 from sandbox.operator.data import Data
 from sandbox.provision.database import DATABASE
-from sandbox.provision.service_role import DATABASE_USER
+from sandbox.provision.roles import database_user
 
 AT_ONCE = 8
 # 10^16 rows that are never kept: it computes and stores nothing.
@@ -82,7 +82,7 @@ class Sessions(Data):
             "Principal": {"AWS": f"arn:aws:iam::{config.account}:root"},
             "Action": "sts:AssumeRole",
         }
-        resource = f"arn:aws:rds-db:{config.region}:{config.account}:dbuser:*/{DATABASE_USER}"
+        resource = f"arn:aws:rds-db:{config.region}:{config.account}:dbuser:*/{database_user(config)}"
         login = {"Effect": "Allow", "Action": "rds-db:connect", "Resource": resource}
         try:
             iam.create_role(RoleName=name, AssumeRolePolicyDocument=_document(trust))
@@ -104,14 +104,15 @@ class Sessions(Data):
             "rds", endpoint_url=self.config.platform_url, region_name=self.config.region, **self._credentials
         )
         trust = ssl.create_default_context(cafile=self.config.tls_dir / "ca.pem")
+        user = database_user(self.config)
 
         def connect(_: int) -> Any:
             session = native.Connection(
-                DATABASE_USER,
+                user,
                 host=host,
                 port=int(port),
                 database=DATABASE,
-                password=rds.generate_db_auth_token(host, int(port), DATABASE_USER, self.config.region),
+                password=rds.generate_db_auth_token(host, int(port), user, self.config.region),
                 ssl_context=trust,
                 timeout=30,
                 application_name=application,

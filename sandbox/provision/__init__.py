@@ -105,7 +105,7 @@ def _of_release(clients: Clients, net: network.Network, balancing: Balancer) -> 
         "cluster_name": config.name,
         "cluster_arn": eks.cluster_arn,
         "cluster_operator_role_arn": eks.operator_role_arn,
-        "namespace": workload.NAMESPACE,
+        "namespace": config.service,
         "image_repository": config.service,
         "image_repository_arn": repository_arn,
         "release_alarms": ",".join(watching.release_alarms),

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from sandbox.config import Config
 from sandbox.provision import database
 from sandbox.provision.clients import Clients
 from sandbox.provision.database import Database
@@ -18,8 +20,19 @@ def statements(text: str) -> Iterator[str]:
             yield "\n".join(lines).rstrip().removesuffix(";")
 
 
+def database_user(config: Config) -> str:
+    """The role as whom the service signs in to its database, as Terraform names it (`local.database_user`)."""
+    return config.service.replace("-", "_")
+
+
 def create(clients: Clients, found: Database) -> None:
     """Run the file as the master user; what is there already stays. Raises pg8000's errors."""
     with database.administration(clients, found) as session:
-        for statement in statements(FILE.read_text(encoding="utf-8")):
-            session.run(statement)
+        run(session, database_user(clients.config))
+
+
+def run(session: Any, service_role: str) -> None:
+    """Run the file in an administrator's session with the service's database. Raises the session's errors."""
+    session.run("SELECT set_config('ops.service_role', :role, false)", role=service_role)
+    for statement in statements(FILE.read_text(encoding="utf-8")):
+        session.run(statement)

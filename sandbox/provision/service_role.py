@@ -9,8 +9,8 @@ from opskit.platform import endpoint_parameter
 from sandbox.config import Config
 from sandbox.kubernetes.workload_identity import AUDIENCE
 from sandbox.provision.clients import Clients, tags
+from sandbox.provision.roles import database_user
 
-DATABASE_USER = "detection_api"
 INCOMING = "application-data/incoming/"
 """Where in the backup bucket applications put their data."""
 
@@ -68,7 +68,7 @@ def _statements(config: Config, bucket: str, key_arn: str) -> list[dict[str, obj
             "Effect": "Allow",
             "Action": "rds-db:connect",
             # Any instance: one that is restored has a resource id that nobody knows beforehand.
-            "Resource": f"arn:aws:rds-db:{here}:dbuser:*/{DATABASE_USER}",
+            "Resource": f"arn:aws:rds-db:{here}:dbuser:*/{database_user(config)}",
         },
         {
             "Sid": "StoreTheDumpOfTheQueue",

@@ -14,10 +14,10 @@ from sandbox.kubernetes.client import administrator
 from sandbox.provision import service_role
 from sandbox.provision.balancer import Balancer
 from sandbox.provision.clients import Clients
+from sandbox.provision.roles import database_user
 
-NAMESPACE = SERVICE_ACCOUNT = "detection-api"
 QUEUE_DUMP = "queue-dump"
-"""As the manifests have them."""
+"""As the manifests have it; namespace and service account are named after the service."""
 
 FIRST_VERSION = "1.0.0"
 IMAGES = {
@@ -46,6 +46,7 @@ def start(clients: Clients, balancer: Balancer, *, engines: bool = False) -> dic
     digests = {tag: _push(clients, tag, variant) for tag, variant in IMAGES.items()}
     reference = f"{config.account}.dkr.ecr.{config.region}.amazonaws.com/{config.service}@{digests[FIRST_VERSION]}"
     values = manifests.Values(
+        service=config.service,
         image=reference,
         target_group_blue_arn=balancer.target_group_arns["blue"],
         target_group_green_arn=balancer.target_group_arns["green"],
@@ -72,7 +73,7 @@ def dump_queue(config: Config) -> dict[str, Any]:
 
     Raises `jobs.JobFailedError`.
     """
-    return jobs.run_now(administrator(config), QUEUE_DUMP, namespace=NAMESPACE)
+    return jobs.run_now(administrator(config), QUEUE_DUMP, namespace=config.service)
 
 
 def _stores(clients: Clients) -> manifests.Stores:
@@ -81,15 +82,15 @@ def _stores(clients: Clients) -> manifests.Stores:
     platform = Platform.load(config.service, config.environment, clients["ssm"])
     role_arn = service_role.provision(
         clients,
-        namespace=NAMESPACE,
-        account=SERVICE_ACCOUNT,
+        namespace=config.service,
+        account=config.service,
         backup_bucket=platform.backup_bucket,
         backup_key_arn=platform.backup_key_arn,
     )
     (group,) = clients["elasticache"].describe_replication_groups(ReplicationGroupId=config.name)["ReplicationGroups"]
     return manifests.Stores(
-        service=config.service,
         environment=config.environment,
+        database_user=database_user(config),
         role_arn=role_arn,
         backup_bucket=platform.backup_bucket,
         database_authorities=(config.tls_dir / "ca.pem").read_text(encoding="utf-8"),

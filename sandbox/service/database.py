@@ -166,7 +166,7 @@ class Database:
             timeout=CONNECT_SECONDS,
             command_timeout=STATEMENT_SECONDS + 1,
             server_settings={
-                "application_name": "detection-api",
+                "application_name": self._settings.database_user,
                 "statement_timeout": str(int(1000 * STATEMENT_SECONDS)),
                 "idle_in_transaction_session_timeout": "5000",
             },

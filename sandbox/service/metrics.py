@@ -39,7 +39,7 @@ class Metrics:
     def text(self, readiness: Readiness) -> str:
         """All of it, and what `readiness` says of the stores."""
         lines = [
-            *_family("detection_api_build_info", "gauge", "What runs.", [(self._build, 1)]),
+            *_family("service_build_info", "gauge", "What runs.", [(self._build, 1)]),
             *_family("http_requests_in_progress", "gauge", "Not answered yet.", [({}, self._under_way)]),
             *_family(
                 "http_requests_total",
@@ -59,12 +59,12 @@ class Metrics:
         if readiness.cache is not None:
             stores["cache"] = int(readiness.cache)
         name, help_text = (
-            "detection_api_store_up",
+            "service_store_up",
             "Whether the database can be read and written, and the cache answers.",
         )
         lines += _family(name, "gauge", help_text, (({"store": store}, up) for store, up in stores.items()))
         if readiness.queued is not None:
-            name, help_text = "detection_api_queued", "Detections that wait for the database."
+            name, help_text = "service_queued", "Detections that wait for the database."
             lines += _family(name, "gauge", help_text, [({}, readiness.queued)])
         return "\n".join(lines) + "\n"
 

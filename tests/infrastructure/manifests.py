@@ -16,29 +16,31 @@ VERSIONS = ("1.35", "1.36")
 """Of Kubernetes: what Terraform takes, and has by default (variable kubernetes_version)."""
 
 ACCOUNT = "123456789012"
-_GROUP = f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:targetgroup/detection-api"
+SERVICE = "detection-api"
+_GROUP = f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:targetgroup/{SERVICE}"
 
 
-def rendered(environment: str) -> list[Manifest]:
+def rendered(environment: str, service: str = SERVICE) -> list[Manifest]:
     """Everything of an environment, nothing left open, waits as they are deployed; the caller's to change."""
-    manifests: list[Manifest] = json.loads(_rendered(environment))
+    manifests: list[Manifest] = json.loads(_rendered(environment, service))
     return manifests
 
 
 @functools.cache
-def _rendered(environment: str) -> str:
+def _rendered(environment: str, service: str) -> str:
     manifests = render(
         environment,
         Values(
-            image=f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/detection-api@sha256:{'a' * 64}",
+            service=service,
+            image=f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/{service}@sha256:{'a' * 64}",
             target_group_blue_arn=f"{_GROUP}-blue/0123456789abcdef",
             target_group_green_arn=f"{_GROUP}-green/0123456789abcdef",
             stores=Stores(
-                service="detection-api",
                 environment=environment,
-                role_arn=f"arn:aws:iam::{ACCOUNT}:role/detection-api-{environment}-service",
-                backup_bucket=f"detection-api-{environment}-backups-{ACCOUNT}",
+                role_arn=f"arn:aws:iam::{ACCOUNT}:role/{service}-{environment}-service",
+                backup_bucket=f"{service}-{environment}-backups-{ACCOUNT}",
                 database_authorities="-----BEGIN CERTIFICATE-----",
+                database_user=service.replace("-", "_"),
                 cache_tls=True,
                 queue_volume="fs-0123456789abcdef0::fsap-0123456789abcdef0",
             ),
@@ -49,7 +51,9 @@ def _rendered(environment: str) -> str:
 
 def monitoring() -> list[Manifest]:
     """What is applied beside Prometheus and Grafana."""
-    return build(ROOT / "kubernetes/monitoring")
+    text = json.dumps(build(ROOT / "kubernetes/monitoring")).replace("${SERVICE}", SERVICE)
+    found: list[Manifest] = json.loads(text)
+    return found
 
 
 def of(manifests: list[Manifest], kind: str) -> dict[str, Manifest]:

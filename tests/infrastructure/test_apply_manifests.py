@@ -35,6 +35,7 @@ VALUES = {
     "ENVIRONMENT": "prod",
     "TARGET_GROUP_BLUE_ARN": "arn:blue",
     "TARGET_GROUP_GREEN_ARN": "arn:green",
+    "DATABASE_USER": "detection_api",
     "SERVICE_ROLE_ARN": "arn:role",
     "BACKUP_BUCKET": "backups",
     "QUEUE_VOLUME": "fs-1::fsap-1",

@@ -2,6 +2,7 @@
 
 import json
 import re
+from string import Template
 
 import pytest
 import yaml
@@ -76,12 +77,21 @@ class TestTerraform:
 class TestManifests:
     def test_they_are_for_the_namespace_and_the_account_that_may_take_the_services_role(self, platform):
         (namespace,) = manifests("Namespace")
-        name = namespace["metadata"]["name"]
+        given = platform.outputs["manifest_values"]
+        name = Template(namespace["metadata"]["name"]).substitute(given)
         assert platform['ssm_parameter.contract["namespace"]']["value"] == name
         (trust,) = json.loads(platform["iam_role.service"]["assume_role_policy"])["Statement"]
-        accounts = {d["spec"]["template"]["spec"]["serviceAccountName"] for d in manifests("Deployment")}
+        used = {d["spec"]["template"]["spec"]["serviceAccountName"] for d in manifests("Deployment")}
+        accounts = {Template(account).substitute(given) for account in used}
         subjects = {f"system:serviceaccount:{name}:{account}" for account in accounts}
         assert subjects == {value for key, value in trust["Condition"]["StringLike"].items() if key.endswith(":sub")}
+
+    def test_the_database_role_that_they_sign_in_as_is_the_one_the_pods_may(self, platform):
+        user = platform.outputs["manifest_values"]["DATABASE_USER"]
+        statements = json.loads(platform["iam_role_policy.service"]["policy"])["Statement"]
+        (sign_in,) = (each for each in statements if each["Action"] == "rds-db:connect")
+        assert sign_in["Resource"].endswith(f":dbuser:*/{user}")
+        assert user == platform.variables["service"].replace("-", "_")
 
     def test_the_groups_that_they_give_rights_to_are_those_of_the_workflows(self, platform):
         groups = {

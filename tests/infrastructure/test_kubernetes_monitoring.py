@@ -10,12 +10,22 @@ import yaml
 
 from sandbox.service.detections import Readiness
 from sandbox.service.metrics import Metrics
-from tests.infrastructure.manifests import ENVIRONMENTS, ROOT, container, matches, monitoring, of, pods, rendered
+from tests.infrastructure.manifests import (
+    ENVIRONMENTS,
+    ROOT,
+    SERVICE,
+    container,
+    matches,
+    monitoring,
+    of,
+    pods,
+    rendered,
+)
 from tests.infrastructure.network_rules import PROMETHEUS, ways
 
 FOLDER = ROOT / "kubernetes/monitoring"
 VALUES = yaml.safe_load((FOLDER / "kube-prometheus-stack.yaml").read_text())
-DASHBOARD = json.loads((FOLDER / "dashboards/detection-api.json").read_text())
+DASHBOARD = json.loads((FOLDER / "dashboards/service.json").read_text().replace("${SERVICE}", SERVICE))
 PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 
 # https://github.com/kubernetes/kube-state-metrics/tree/main/docs/metrics/workload, and of cAdvisor (the kubelet)
@@ -117,7 +127,7 @@ def test_the_dashboard_is_found_by_grafana() -> None:
     found = of(monitoring(), "ConfigMap")["detection-api-dashboard"]
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert found["metadata"]["namespace"] == VALUES["grafana"]["sidecar"]["dashboards"]["searchNamespace"]
-    assert json.loads(found["data"]["detection-api.json"]) == DASHBOARD
+    assert json.loads(found["data"]["service.json"]) == DASHBOARD
 
 
 def selectors(expression: Any) -> list[Any]:

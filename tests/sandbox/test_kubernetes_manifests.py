@@ -1,5 +1,7 @@
 """The service's manifests render, and hold what a release without failed requests needs."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,9 @@ from sandbox.kubernetes.manifests import Pace, Stores, Values, overlay, render
 from sandbox.kubernetes.podsecurity import violations
 
 STORES = Stores(
-    service="api",
     environment="dev",
     role_arn="arn:aws:iam::1:role/pods",
+    database_user="detection_api",
     backup_bucket="backups",
     database_authorities="-----BEGIN CERTIFICATE-----",
 )
@@ -111,8 +113,8 @@ def pods(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_every_pod_is_told_where_its_data_are_and_has_a_role_to_get_there() -> None:
     manifests = render("dev", VALUES)
     settings = found(manifests, "ConfigMap", "detection-api")["data"]
-    assert settings["DATABASE_ENDPOINT_PARAMETER"] == "/api/dev/endpoints/database"
-    assert settings["CACHE_URL_PARAMETER"] == "/api/dev/endpoints/cache"
+    assert settings["DATABASE_ENDPOINT_PARAMETER"] == "/detection-api/dev/endpoints/database"
+    assert settings["CACHE_URL_PARAMETER"] == "/detection-api/dev/endpoints/cache"
     assert settings["QUEUE_DUMP_URL"] == "s3://backups/application-data/incoming/queue.db"
     assert settings["ENDPOINT_POLL_SECONDS"] == "5"
     account = found(manifests, "ServiceAccount", "detection-api")
@@ -140,6 +142,17 @@ def test_a_dump_ends_before_the_next_is_due_and_never_meets_another(environment:
     assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 300
     labels = spec["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
     assert "colour" not in labels, "a Service would select it"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_nothing_but_the_name_says_which_service_it_is(environment: str) -> None:
+    ours = render(environment, VALUES, pace=Pace())
+    others = render(environment, replace(VALUES, service="orders-api"), pace=Pace())
+    assert "detection-api-blue" in json.dumps(ours)
+    image = VALUES.image
+    assert json.dumps(ours).replace(image, "").replace("detection-api", "orders-api") == json.dumps(others).replace(
+        image, ""
+    )
 
 
 def test_without_stores_the_service_has_no_settings_and_nothing_is_dumped() -> None:

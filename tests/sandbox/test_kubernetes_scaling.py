@@ -120,6 +120,6 @@ def test_every_pod_serves_its_metrics_at_a_port_of_its_own(rig: Rig) -> None:
         for port in ports:
             answer = pool.request("GET", f"http://127.0.0.1:{port}/metrics")
             assert answer.status == 200
-            assert b"detection_api_build_info{version=" in answer.data
+            assert b"service_build_info{version=" in answer.data
         for port in rig.targets("blue"):
             assert pool.request("GET", f"http://127.0.0.1:{port}/metrics").status == 404

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from pg8000.native import DatabaseError
 
 from opskit.platform import DATABASE_AUTHORITIES, Platform, endpoint_parameter
 from sandbox.operator import Operator
@@ -164,6 +165,12 @@ def test_a_function_logs_in_as_whom_its_policy_names_and_as_nobody_else(operator
     assert (refused["error"], refused["message"]) == ("28000", 'PAM authentication failed for user "ops_reader"')
 
 
+def test_whose_database_it_is_must_be_said(operator: Operator) -> None:
+    asks = next(each for each in roles.statements(roles.FILE.read_text()) if "ops.service_role" in each)
+    with pytest.raises(DatabaseError, match="say which role is the service's"):
+        operator.sql(asks)
+
+
 def test_what_each_role_of_the_database_may(operator: Operator) -> None:
     every = role(operator, "every", "ops_reader", "ops_heartbeat", "detection_api")
 
@@ -186,9 +193,12 @@ def test_what_each_role_of_the_database_may(operator: Operator) -> None:
     assert tried("ops_heartbeat", "DELETE FROM ops.heartbeat") == []
 
 
+STATEMENTS = {"DO", "GRANT", "REVOKE", "ALTER", "CREATE", "BEGIN", "RESET", "COMMIT"}
+
+
 def test_the_roles_file_has_a_statement_between_empty_lines() -> None:
     found = list(roles.statements(roles.FILE.read_text()))
-    assert all(one.split()[0] in {"DO", "GRANT", "ALTER", "CREATE"} for one in found)
+    assert all(one.split()[0] in STATEMENTS for one in found)
     assert not any(one.endswith(";") for one in found)
     assert list(roles.statements("-- a\n\n-- b\nSELECT 1;\n\nDO $$ BEGIN\n x;\nEND $$;\n")) == [
         "SELECT 1",

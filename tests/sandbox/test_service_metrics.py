@@ -67,7 +67,7 @@ async def test_requests_are_counted_by_method_path_and_status() -> None:
     assert found['http_requests_total{method="other",path="/detections",status="405"}'] == 1
     assert found['http_request_duration_seconds_count{path="/detections"}'] == 3
     assert found["http_requests_in_progress"] == 0
-    assert found['detection_api_build_info{version="1.2.3"}'] == 1
+    assert found['service_build_info{version="1.2.3"}'] == 1
 
 
 async def test_errors_show_and_so_do_requests_that_are_under_way() -> None:
@@ -101,21 +101,21 @@ def test_a_histogram_s_buckets_hold_all_that_was_not_slower() -> None:
 
 def test_the_stores_are_what_readiness_says() -> None:
     found = samples(Metrics("1").text(Readiness(read=True, write="queued", cache=False, queued=7)))
-    up = {name: value for name, value in found.items() if name.startswith("detection_api_store_up")}
+    up = {name: value for name, value in found.items() if name.startswith("service_store_up")}
     assert up == {
-        'detection_api_store_up{store="reads"}': 1,
-        'detection_api_store_up{store="writes"}': 0,
-        'detection_api_store_up{store="cache"}': 0,
+        'service_store_up{store="reads"}': 1,
+        'service_store_up{store="writes"}': 0,
+        'service_store_up{store="cache"}': 0,
     }
-    assert found["detection_api_queued"] == 7
+    assert found["service_queued"] == 7
     without = samples(Metrics("1").text(NO_STORES))
-    assert "detection_api_queued" not in without
-    assert 'detection_api_store_up{store="cache"}' not in without
+    assert "service_queued" not in without
+    assert 'service_store_up{store="cache"}' not in without
 
 
 def test_a_label_is_escaped() -> None:
     text = Metrics('a"b\\c\nd').text(NO_STORES)
-    assert 'detection_api_build_info{version="a\\"b\\\\c\\nd"} 1' in text.splitlines()
+    assert 'service_build_info{version="a\\"b\\\\c\\nd"} 1' in text.splitlines()
 
 
 @contextmanager

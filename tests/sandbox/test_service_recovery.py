@@ -53,7 +53,7 @@ class Rig(Operator):
         return all(each["ready"] and each["queued"] == 0 and endpoint in each["database"] for each in self.readiness())
 
     def pods(self) -> list[dict[str, Any]]:
-        found = administrator(self.config).list(Pod, namespace=workload.NAMESPACE, labels={"colour": "blue"})
+        found = administrator(self.config).list(Pod, namespace=self.config.service, labels={"colour": "blue"})
         return [pod.to_dict() for pod in found]
 
     def processes(self) -> set[tuple[str, int]]:

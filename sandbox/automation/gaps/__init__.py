@@ -14,6 +14,7 @@ from sandbox.automation.gaps import (
     lambda_workers,
     metric_data,
     parameter_paths,
+    sam_parameters,
     state_machines,
 )
 
@@ -26,6 +27,7 @@ GAPS = (
     embedded_metrics,
     event_delivery,
     parameter_paths,
+    sam_parameters,
 )
 
 

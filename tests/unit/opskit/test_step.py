@@ -298,7 +298,7 @@ def test_the_platform_is_read_when_asked_for_and_kept_for_a_minute(mocked_aws: N
     assert call(lambda event, run: {}) == {}, "a step that needs no platform reads none"
     ssm = boto3.client("ssm", region_name=REGION)
     for name in PARAMETERS:
-        value = {"service_url": "http://x"}.get(name, "arn:x")
+        value = {"service_url": "http://x", "alarm_resources": "none"}.get(name, "arn:x")
         ssm.put_parameter(Name=f"/{SERVICE}/{ENVIRONMENT}/platform/{name}", Value=value, Type="String")
     clock, settings = ManualClock(), Settings.from_env(ENVIRON)
     platforms = step_module._Platforms()

@@ -12,7 +12,7 @@ import trustme
 
 from sandbox.postgres import children, front, roles
 from sandbox.postgres.server import ADMINISTRATOR, Server
-from sandbox.provision.roles import FILE, statements
+from sandbox.provision import roles as provisioned
 
 PASSWORD = "correct-horse"
 USERS = ("owner", "writer")
@@ -36,8 +36,7 @@ def postgres(directory: Path) -> Iterator[Server]:
     try:
         roles.create(server, master="owner", password=PASSWORD, database="app")
         with server.connection("app") as session:
-            for statement in statements(FILE.read_text()):
-                session.run(statement)
+            provisioned.run(session, "detection_api")
             session.run(f"CREATE ROLE writer LOGIN PASSWORD '{PASSWORD}'")
             session.run("GRANT USAGE ON SCHEMA ops TO writer")
             session.run("GRANT SELECT, INSERT, DELETE ON ops.heartbeat TO writer")

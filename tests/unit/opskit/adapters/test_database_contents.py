@@ -20,7 +20,7 @@ from opskit.decisions.contents import DatabaseContents
 from opskit.errors import DatabaseError
 from sandbox.postgres import backup
 from sandbox.postgres.server import Server
-from sandbox.provision.roles import FILE, statements
+from sandbox.provision import roles as provisioned
 
 from .engines import USERS, postgres
 
@@ -154,8 +154,7 @@ def test_a_database_built_anew_in_another_order_is_equal_though_its_oids_differ(
         administrator.run("CREATE DATABASE again")
     with server.connection("again") as administrator:
         administrator.run("CREATE TABLE for_oids (x serial); DROP TABLE for_oids")
-        for statement in statements(FILE.read_text()):
-            administrator.run(statement)
+        provisioned.run(administrator, "detection_api")
         for statement in [s for s in SCHEMA.split(";\n") if "other" in s or ("parted" in s and "INSERT" not in s)]:
             administrator.run(statement)
         rest = [s for s in SCHEMA.split(";\n") if not ("other" in s or ("parted" in s and "INSERT" not in s))]

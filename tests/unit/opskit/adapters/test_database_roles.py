@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.postgres import roles
 from sandbox.postgres.server import Server
-from sandbox.provision.roles import FILE, statements
+from sandbox.provision import roles as provisioned
 
 FUNCTIONS = {"end_session", "cancel_query", "end_query"}
 
@@ -26,8 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         for _ in range(2):
             with made.connection("app") as session:
                 session.run("SET SESSION AUTHORIZATION master")
-                for statement in statements(FILE.read_text()):
-                    session.run(statement)
+                provisioned.run(session, "detection_api")
         yield made
     finally:
         made.stop(signal.SIGQUIT)
