@@ -43,6 +43,8 @@ _FAILURES: dict[str, Any] = {**_COUNT, "statistic": "Sum", "gates_releases": Tru
 # During a release the idle colour's new pods count as unhealthy until they pass their checks. The alarms on unhealthy
 # hosts would fire then, so they inform but do not gate.
 ALARMS = (
+    Alarm("alb-5xx", _OF_TARGETS, "balancer", _BALANCERS, "HTTPCode_Target_5XX_Count", 10, **_FAILURES),
+    Alarm("alb-elb-5xx", _OF_BALANCER, "balancer", _BALANCERS, "HTTPCode_ELB_5XX_Count", 10, **_FAILURES),
     Alarm("eks-cpu", "The nodes use more than 80 % of their CPU", "cluster", _CONTAINERS, "node_cpu_utilization", 80),
     Alarm(
         "eks-memory",
@@ -86,8 +88,6 @@ ALARMS = (
         )
         for colour in ("blue", "green")
     ),
-    Alarm("alb-5xx", _OF_TARGETS, "balancer", _BALANCERS, "HTTPCode_Target_5XX_Count", 10, **_FAILURES),
-    Alarm("alb-elb-5xx", _OF_BALANCER, "balancer", _BALANCERS, "HTTPCode_ELB_5XX_Count", 10, **_FAILURES),
 )
 
 

@@ -80,6 +80,10 @@ BROKEN: dict[str, tuple[str, Callable[[list[Manifest]], Any]]] = {
         "nobody_may_more_than_is_needed",
         lambda m: of(m, "Role")["remediate"]["rules"][1]["resources"].append("pods"),
     ),
+    "a repair that scales any Deployment": (
+        "nobody_may_more_than_is_needed",
+        lambda m: of(m, "Role")["remediate"]["rules"][2].pop("resourceNames"),
+    ),
     "a backup that reads Secrets": (
         "nobody_may_more_than_is_needed",
         lambda m: of(m, "Role")["backup"]["rules"][0]["resources"].append("secrets"),

@@ -116,7 +116,12 @@ def test_a_pod_that_hangs_is_unhealthy_until_it_is_replaced(operator: Operator) 
         operator.until(
             lambda: operator.targets(BLUE).healthy, lambda healthy: healthy == 2, "two healthy targets", seconds=30
         )
-    assert frozen not in {pod["metadata"]["name"] for pod in operator.pods(BLUE)}
+    operator.until(
+        lambda: {pod["metadata"]["name"] for pod in operator.pods(BLUE)},
+        lambda left: frozen not in left and len(left) == 2,
+        f"{frozen} to be gone",
+        seconds=30,
+    )
 
 
 def test_what_is_not_measured_is_fed(operator: Operator) -> None:

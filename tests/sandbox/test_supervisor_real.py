@@ -59,9 +59,9 @@ def test_the_first_version_is_live_on_blue(running: Config) -> None:
 def test_the_contract_is_complete(running: Config) -> None:
     platform = Platform.load(running.service, running.environment, Clients(running)["ssm"])
     assert platform.service_url == running.service_url
-    assert set(platform.release_alarms) == {
+    assert platform.release_alarms == tuple(
         f"detection-api-dev-{alarm}" for alarm in ("alb-5xx", "alb-elb-5xx", "alb-response-time")
-    }
+    )
     alarms = Clients(running)["cloudwatch"].describe_alarms(AlarmNamePrefix="detection-api-dev-")["MetricAlarms"]
     assert {alarm["AlarmName"]: platform.alarm_resource(alarm["AlarmName"]) is not None for alarm in alarms} == {
         item.partition("=")[0]: True for item in platform.alarm_resources
