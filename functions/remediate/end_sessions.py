@@ -33,6 +33,7 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         idle_seconds=float(given["idle_seconds"]),
         at_most=int(given["at_most"]),
         keep=int(given["keep"]),
+        keep_of_client=int(given["keep_of_client"]),
     )
     with open_database(
         run.platform,

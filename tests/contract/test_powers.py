@@ -30,20 +30,58 @@ ONLY = {
     "elasticache:DeleteReplicationGroup": {"DiscardFailed", "TearDownDrill", "ReapSurvivors"},
     "elasticache:DeleteSnapshot": {"PruneSnapshots", "ReapSurvivors"},
     "s3:DeleteObject": {"TakeSnapshots"},
-    # cluster
+    # size
+    "eks:UpdateNodegroupConfig": {"ScaleNodeGroup"},
+    "elasticache:IncreaseReplicaCount": {"AddCacheReplica"},
+    "elasticache:ModifyReplicationGroup": {"ResizeCache"},
+    # the cluster: what its operator may do there, evictions and the number of pods included
     "sts:AssumeRole": {
         *("PlanRelease", "DeployColour", "CheckRollout", "ScaleDown", "SettleScaling"),
         *("ExportCluster",),
+        *("ScaleService", "ReplacePod"),
+    },
+    # executions
+    "states:StartExecution": {
+        *("ImagePushed", "AlarmFired", "Remediate"),
+        *("SnapshotEveryHour", "ObjectivesEveryFiveMinutes", "DrillSchedule"),
+    },
+    "states:StopExecution": {"Remediate"},
+    # Step Functions itself writes its rule, with the role of a state machine that waits for another's end
+    "events:DescribeRule": {"Remediate"},
+    "events:PutRule": {"Remediate"},
+    "events:PutTargets": {"Remediate"},
+    # secrets
+    "secretsmanager:GetSecretValue": {"PostToSlack"},
+}
+# Where one resource of a kind and another are not the same.
+ABOUT = {
+    "eks:UpdateNodegroupConfig": {("ScaleNodeGroup", "/${NodeGroup}/*")},
+    "states:StartExecution": {
+        *(("ImagePushed", "${Release}"), ("AlarmFired", "${Remediate}"), ("Remediate", "${Release}")),
+        *(("SnapshotEveryHour", "${Snapshot}"), ("ObjectivesEveryFiveMinutes", "${Objectives}")),
+        ("DrillSchedule", "${Drill}"),
+    },
+    "states:StopExecution": {("Remediate", ":execution:${Service}-${Environment}-release:remedy-*")},
+    "events:PutRule": {("Remediate", ":rule/StepFunctionsGetEventsForStepFunctionsExecutionRule")},
+    "events:PutTargets": {("Remediate", ":rule/StepFunctionsGetEventsForStepFunctionsExecutionRule")},
+    "secretsmanager:GetSecretValue": {("PostToSlack", "${SlackSecretArn}")},
+    # so nobody writes the kill switch
+    "ssm:PutParameter": {
+        (role, ":parameter/${Service}/${Environment}/endpoints/*")
+        for role in ("CutOver", "SwapBack", "RepairInterruptedRestore")
     },
 }
+# But for those that are named above.
 NOBODY = (
     *("iam:*", "organizations:*", "kms:ScheduleKeyDeletion", "kms:DisableKey", "kms:PutKeyPolicy", "kms:ReEncrypt*"),
     *("lambda:Update*", "lambda:Add*", "lambda:Create*", "lambda:Publish*", "lambda:Delete*"),
     *("states:Update*", "states:Create*", "states:Delete*", "states:SendTask*", "states:StopExecution"),
+    *("states:RedriveExecution", "states:StartSyncExecution"),
     *("events:*", "scheduler:*", "cloudtrail:*", "cloudwatch:DeleteAlarms", "cloudwatch:DisableAlarmActions"),
     *("s3:DeleteObjectVersion", "s3:Bypass*", "s3:PutObject?*", "s3:PutBucket*", "s3:DeleteBucket*"),
     *("dynamodb:DeleteItem", "dynamodb:DeleteTable", "dynamodb:Update[!I]*", "dynamodb:Scan", "dynamodb:PartiQL*"),
     *("secretsmanager:*", "ssm:GetParameterHistory", "ssm:DeleteParameter*", "ssm:SendCommand", "ssm:StartSession"),
+    *("elasticache:DecreaseReplicaCount", "elasticache:TestFailover", "rds:RebootDBInstance", "rds:FailoverDB*"),
     *("ecr:Put*", "ecr:Delete*", "ecr:BatchDelete*", "ecr:InitiateLayerUpload", "ecr:GetAuthorizationToken"),
     *(
         "rds:ModifyDBSnapshotAttribute",
@@ -61,9 +99,18 @@ def test_only_the_steps_that_have_to_may(action):
     assert {role for role, allowed, _ in ALLOWED if allowed == action} == ONLY[action]
 
 
+@pytest.mark.parametrize("action", ABOUT)
+def test_only_about_what_they_have_to(action):
+    expected = ABOUT[action]
+    found = {(role, resource) for role, allowed, resource in ALLOWED if allowed == action}
+    assert len(found) == len(expected)
+    assert all(any(role == one and resource.endswith(end) for one, end in expected) for role, resource in found), found
+
+
 @pytest.mark.parametrize("pattern", NOBODY)
 def test_nobody_may(pattern):
-    assert [entry for entry in ALLOWED if fnmatchcase(entry[1].lower(), pattern.lower())] == []
+    fitting = [entry for entry in ALLOWED if fnmatchcase(entry[1].lower(), pattern.lower())]
+    assert [entry for entry in fitting if entry[1] not in ONLY] == []
 
 
 def test_evidence_can_be_added_and_nothing_else():
@@ -80,14 +127,19 @@ def test_only_the_images_of_the_registry_are_looked_at():
     }
 
 
-def test_the_database_is_logged_in_to_as_a_reader_or_for_the_heartbeat():
-    users = {resource.rpartition("/")[2] for _, action, resource in ALLOWED if action == "rds-db:connect"}
-    assert users == {"ops_reader", "ops_heartbeat"}
+def test_the_database_is_logged_in_to_as_a_reader_or_for_the_heartbeat_and_by_two_to_end_what_runs_there():
+    logging_in = [
+        (role, resource.rpartition("/")[2]) for role, action, resource in ALLOWED if action == "rds-db:connect"
+    ]
+    assert {user for _, user in logging_in} == {"ops_reader", "ops_heartbeat", "ops_remedy"}
+    ending = {"EndQueries", "EndSessions"}
+    assert {role for role, user in logging_in if user == "ops_remedy"} == ending
+    assert {user for role, user in logging_in if role in ending} == {"ops_remedy"}
 
 
 def test_functions_are_invoked_by_workflows_and_schedules_and_by_one_repair():
     invoking = {role for role, action, _ in ALLOWED if action == "lambda:InvokeFunction"}
-    starting = {"Release", "Snapshot", "Restore", "Drill", "Objectives"}
+    starting = {"Release", "Snapshot", "Restore", "Drill", "Objectives", "Remediate"}
     scheduled = {role for role in invoking if role.endswith(("Overlooked", "Hourly", "EveryMinute"))}
     assert invoking == starting | scheduled | {"RepairInterrupted"}
     assert [

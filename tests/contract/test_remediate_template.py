@@ -115,5 +115,12 @@ def test_the_rollback_is_the_release_workflow_s_own_and_a_retry_finds_it_again()
     assert allowed["RollBackReleases"]["Resource"] == {"!Ref": "Release"}
 
 
+def test_the_releases_that_it_may_stop_are_its_own_rollbacks():
+    machine = resources("AWS::Serverless::StateMachine")["Remediate"]
+    allowed = {s["Sid"]: s for policy in machine["Policies"] for s in policy["Statement"]}
+    assert allowed["FollowRollback"]["Resource"]["!Sub"].endswith("-release:remedy-*")
+    assert GRAPH["RollBackRelease"]["Arguments"]["Name"].startswith("{% $substring('remedy-' & $execution.name, 0,")
+
+
 def _following(state):
     return [state.get("Next"), state.get("Default"), *(rule["Next"] for rule in state.get("Choices", ()))]

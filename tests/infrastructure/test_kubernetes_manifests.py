@@ -80,7 +80,7 @@ BROKEN: dict[str, tuple[str, Callable[[list[Manifest]], Any]]] = {
         "nobody_may_more_than_is_needed",
         lambda m: of(m, "Role")["remediate"]["rules"][1]["resources"].append("pods"),
     ),
-    "a remediation that scales any Deployment": (
+    "a repair that scales any Deployment": (
         "nobody_may_more_than_is_needed",
         lambda m: of(m, "Role")["remediate"]["rules"][2].pop("resourceNames"),
     ),

@@ -11,6 +11,7 @@ from sandbox.automation.gaps import (
     embedded_metrics,
     event_delivery,
     express_workflows,
+    lambda_concurrency,
     lambda_workers,
     metric_data,
     parameter_paths,
@@ -20,6 +21,7 @@ from sandbox.automation.gaps import (
 
 GAPS = (
     lambda_workers,
+    lambda_concurrency,
     state_machines,
     express_workflows,
     alarms,

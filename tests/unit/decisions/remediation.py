@@ -40,7 +40,13 @@ END = Action(
     "end_sessions",
     reversible=False,
     approval=False,
-    bounds={"idle_in_transaction_seconds": 60, "idle_seconds": 600, "at_most": 60, "keep": 20},
+    bounds={
+        "idle_in_transaction_seconds": 60,
+        "idle_seconds": 600,
+        "at_most": 60,
+        "keep": 20,
+        "keep_of_client": 10,
+    },
 )
 RUNBOOK = Runbook("database-connections", "database", 900, 600, (END,))
 SLOW = Runbook("alb-response-time", "balancer", 900, 600, (END,), ("database-connections",))

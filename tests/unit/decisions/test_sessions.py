@@ -9,7 +9,7 @@ from opskit.decisions.sessions import Session, SessionBounds, sessions_to_end
 
 from .remediation import NOW, ago
 
-BOUNDS = SessionBounds(idle_in_transaction_seconds=60, idle_seconds=600, at_most=60, keep=0)
+BOUNDS = SessionBounds(idle_in_transaction_seconds=60, idle_seconds=600, at_most=60, keep=0, keep_of_client=0)
 
 
 def session(pid: int, state: str | None = "idle", seconds: float = 9000, **changed: Any) -> Session:
@@ -69,12 +69,25 @@ def test_nobody_elses_and_no_session_that_works_is_ended(one: Session) -> None:
 
 def test_some_are_kept_and_no_more_than_the_bound_ended() -> None:
     sessions = [session(pid, "idle", 1000 + pid) for pid in range(100)]
-    assert ended(sessions, SessionBounds(60, 600, at_most=10, keep=20)) == list(range(99, 89, -1))
-    assert len(ended(sessions, SessionBounds(60, 600, at_most=200, keep=20))) == 80
-    assert ended(sessions, SessionBounds(60, 600, at_most=60, keep=100)) == []
-    assert ended(sessions[:5], SessionBounds(60, 600, at_most=60, keep=20)) == []
+    assert ended(sessions, SessionBounds(60, 600, at_most=10, keep=20, keep_of_client=0)) == list(range(99, 89, -1))
+    assert len(ended(sessions, SessionBounds(60, 600, at_most=200, keep=20, keep_of_client=0))) == 80
+    assert ended(sessions, SessionBounds(60, 600, at_most=60, keep=100, keep_of_client=0)) == []
+    assert ended(sessions[:5], SessionBounds(60, 600, at_most=60, keep=20, keep_of_client=0)) == []
     others = [session(pid, role="postgres") for pid in range(100, 200)]
-    assert ended(sessions[:5] + others, SessionBounds(60, 600, at_most=60, keep=5)) == [], "others' do not count"
+    assert ended(sessions[:5] + others, SessionBounds(60, 600, at_most=60, keep=5, keep_of_client=0)) == [], (
+        "others' do not count"
+    )
+
+
+def test_of_every_client_a_pool_of_idle_sessions_stays_whatever_their_age() -> None:
+    pools = [session(pid, "idle", 9000 + pid, application="api", address=f"10.0.0.{pid % 2}") for pid in range(4)]
+    leak = [session(pid, "idle", 700 + pid, application="api", address="10.0.0.9") for pid in range(10, 20)]
+    stuck = [session(30, "idle in transaction", 900, application="api", address="10.0.0.1")]
+    bounds = SessionBounds(60, 600, at_most=60, keep=0, keep_of_client=2)
+    assert ended(pools, bounds) == []
+    assert ended(pools + leak + stuck, bounds) == [30, *range(19, 11, -1)], "those that were used last stay"
+    another = [session(40, "active", application="api", address="10.0.0.0")]
+    assert ended(pools + another, bounds) == [], "what works is no part of it"
 
 
 def test_the_numbers_are_told() -> None:
@@ -90,9 +103,9 @@ ROLES = st.sampled_from(["detection_api", "ops_reader", "postgres"])
 SESSIONS = st.lists(st.builds(session, st.integers(1, 9999), STATES, st.floats(-100, 9000), role=ROLES), max_size=60)
 
 
-@given(SESSIONS, st.integers(1, 50), st.integers(0, 50))
-def test_no_mixture_gets_past_the_bounds(sessions: list[Session], at_most: int, keep: int) -> None:
-    bounds = SessionBounds(60, 600, at_most, keep)
+@given(SESSIONS, st.integers(1, 50), st.integers(0, 50), st.integers(0, 5))
+def test_no_mixture_gets_past_the_bounds(sessions: list[Session], at_most: int, keep: int, each: int) -> None:
+    bounds = SessionBounds(60, 600, at_most, keep, each)
     found = sessions_to_end(sessions, NOW, role="detection_api", database="detections", bounds=bounds)
     ours = sum(one.role == "detection_api" for one in sessions)
     assert len(found.sessions) <= at_most

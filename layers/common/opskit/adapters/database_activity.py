@@ -37,7 +37,7 @@ _SERVICE_ROLE = """
 # https://www.postgresql.org/docs/15/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
 _LOOK = """
     SELECT pid, backend_start, usename, datname, state, state_change, coalesce(application_name, ''), backend_type,
-        query_start, wait_event_type, coalesce(query, ''), clock_timestamp()
+        coalesce(host(client_addr), ''), query_start, wait_event_type, coalesce(query, ''), clock_timestamp()
     FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend' ORDER BY pid
 """
 _COUNTS = """
@@ -92,11 +92,11 @@ class DatabaseActivity:
         rows = self._session.rows(_LOOK)
         return Look(
             # There is always a row: this session's own.
-            now=max(row[11] for row in rows),
-            sessions=tuple(Session(*row[:8]) for row in rows),
+            now=max(row[12] for row in rows),
+            sessions=tuple(Session(*row[:9]) for row in rows),
             queries=tuple(
                 Query(pid, began, role, database, state, wait, redacted(text, STATEMENT_LENGTH), kind)
-                for pid, _, role, database, state, _, _, kind, began, wait, text, _ in rows
+                for pid, _, role, database, state, _, _, kind, _, began, wait, text, _ in rows
                 if state == ACTIVE
             ),
         )

@@ -111,7 +111,7 @@ def _sessions(action: Action, _: Facts) -> _Answer:
     return None, (
         f"end at most {bounds['at_most']} sessions of the service that are idle in a transaction for more than "
         f"{bounds['idle_in_transaction_seconds']:g} s or idle for more than {bounds['idle_seconds']:g} s, "
-        f"the oldest first; keep {bounds['keep']}"
+        f"the oldest first; keep {bounds['keep']}, and {bounds['keep_of_client']} idle ones of each client"
     )
 
 

@@ -24,7 +24,7 @@ from tests.unit.opskit.adapters.logins import alive, login, pid_of
 
 SERVICE, OTHER = "detection_api", "ops_reader"
 DATABASE = "arn:aws:rds:us-east-1:000000000000:db:detection-api-dev"
-IDLE = {"idle_in_transaction_seconds": 0.0, "idle_seconds": 0.0, "at_most": 60, "keep": 0}
+IDLE = {"idle_in_transaction_seconds": 0.0, "idle_seconds": 0.0, "at_most": 60, "keep": 0, "keep_of_client": 0}
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_what_is_repeated_ends_no_more_than_what_was_announced(server: Server, r
         assert len(announced(run)) == 1
 
 
-@pytest.mark.parametrize("bounds", [{"idle_seconds": 3600.0}, {"at_most": 0}, {"keep": 1}])
+@pytest.mark.parametrize("bounds", [{"idle_seconds": 3600.0}, {"at_most": 0}, {"keep": 1}, {"keep_of_client": 1}])
 def test_within_the_bounds_nothing_ends(server: Server, run: Run, bounds: dict[str, Any]) -> None:
     with login(server, SERVICE) as session:
         pid = pid_of(session)
