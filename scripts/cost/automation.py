@@ -170,7 +170,7 @@ class Automation:
 
     def _hours(self, metric: Metric) -> float:
         """Hours of a month in which a metric gets values: those are paid for."""
-        often = self.assumption(RARE[metric.name]) if metric.conditional else self.prices.hours
+        often = self.assumption(RARE[metric.name]) if metric.name in RARE else self.prices.hours
         return min(often, self.invocations[metric.function.logical_id])
 
     def _telling(self) -> Iterator[Line]:
