@@ -1,4 +1,4 @@
-"""Objectives: read what there is to recover with, judge it, and say so: report, metrics, evidence, notification."""
+"""Objectives: read what there is to recover with, judge it, and say so: report, metric, evidence, notification."""
 
 import json
 from collections.abc import Callable
@@ -72,9 +72,6 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     if changed:
         _notify(run, report, last.get("outcome"))
     run.metrics.add_metric("ObjectivesMet", "Count", 1 if judged.overall.outcome is Outcome.PASS else 0)
-    age = judged.verdicts["heartbeat_age"].facts["seconds"]
-    if age is not None:
-        run.metrics.add_metric("HeartbeatAgeSeconds", "Seconds", age)
     return {"outcome": outcome, "reason": judged.overall.reason, "changed": changed, "evidence": report["evidence"]}
 
 

@@ -58,7 +58,6 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         evidence=report["evidence"],
     )
     _free_lock(run, event)
-    run.metrics.add_metric(name="RemediationFailed", unit="Count", value=int(bool(ending.error)))
     _tell(run, event, report)
     return report
 

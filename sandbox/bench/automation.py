@@ -9,6 +9,7 @@ import json
 import re
 import sys
 import tempfile
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ MOST_SECONDS = 900
 FIRST_SNAPSHOTS, SNAPSHOTS = 4, 2
 OBJECTIVES = 5
 CALLS = 10
+# Of all alarms that a runbook treats the one whose metric is fed here, so that it can be made to fire and to be OK.
+ALARM, FIRING, CALM = "eks-cpu", 95.0, 10.0
 
 _REPORT = re.compile(r"REPORT RequestId: \S+\tDuration: ([\d.]+) ms")
 _ROUTINE = re.compile(r"(START|END|REPORT) RequestId: ")
@@ -121,10 +124,10 @@ def scheduled(operator: Operator) -> list[str]:
     return sorted(found)
 
 
-def expect(done: Execution) -> Execution:
-    """The execution, if it succeeded."""
-    if done.status != "SUCCEEDED":
-        raise SystemExit(f"{done.name} ended {done.status}: {done.cause}")
+def expect(done: Execution, outcome: str | None = None) -> Execution:
+    """The execution, if it succeeded, and with this outcome if one is given."""
+    if done.status != "SUCCEEDED" or (outcome and done.output.get("outcome") != outcome):
+        raise SystemExit(f"{done.name} ended {done.status}: {done.cause or done.output}")
     return done
 
 
@@ -158,6 +161,24 @@ def objectives(operator: Operator) -> None:
         )
 
 
+def remediations(operator: Operator) -> list[Execution]:
+    """One that ends before it would act; and one that an alarm's event starts, which acts and sees that it helps."""
+    planned = expect(operator.run(workflow="remediate", alarm=ALARM, dry_run=True), "PLANNED")
+    with operator.feeding(ALARM, FIRING):
+        operator.wait_for_alarm(ALARM)
+        event: dict[str, Any] = {
+            "source": "aws.cloudwatch",
+            "detail-type": "CloudWatch Alarm State Change",
+            "id": str(uuid.uuid4()),
+            "time": timestamp(datetime.now(UTC)),
+            "resources": [operator.alarm_arn(ALARM)],
+        }
+        started = operator.start(workflow="remediate", **event)
+        operator.wait_for_state(started, "WaitForAlarm")
+    with operator.feeding(ALARM, CALM):
+        return [planned, expect(operator.wait(started), "RESOLVED")]
+
+
 def measure(operator: Operator) -> dict[str, Any]:
     """Run everything; what was counted."""
     meter, workflows, functions = Meter(operator), {}, scheduled(operator)
@@ -173,6 +194,8 @@ def measure(operator: Operator) -> dict[str, Any]:
         workflows["release"] = walked([expect(operator.run(image="1.2.0"))])
         load.stop()
     _progress("a release")
+    workflows["remediate"] = walked(remediations(operator))
+    _progress("two remediations")
     counted = meter.since(mark)
     with operator.pulse():
         objectives(operator)  # the verdict changes, which people are told; in the long run it does not

@@ -9,19 +9,14 @@ from functools import cached_property
 from typing import Any
 
 from scripts.cost.prices import FILE, Line, Prices
-from scripts.cost.template import Function, Template
+from scripts.cost.template import Function, Metric, Template
 
 MEASURED = FILE.with_name("automation.json")
 BYTES_PER_GB = 1e9
 
 
-@dataclass(frozen=True)
-class Change:
-    """Something that could be done otherwise: other defaults, functions that are not traced, metrics that go."""
-
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    untraced: frozenset[str] = frozenset()
-    dropped_metrics: frozenset[str] = frozenset()
+# Metrics that are published only where there is something to say → the assumption of how many hours a month that is.
+RARE = {"DrillSurvivors": "survivor_hours"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +27,6 @@ class Automation:
     prices: Prices
     template: Template = field(default_factory=Template.load)
     measured: Mapping[str, Any] = field(default_factory=lambda: json.loads(MEASURED.read_text(encoding="utf-8")))
-    change: Change = Change()
 
     def assumption(self, name: str) -> float:
         """What is assumed for this environment."""
@@ -42,7 +36,8 @@ class Automation:
     def runs(self) -> dict[str, float]:
         """Workflow → executions a month."""
         by_schedule = {name: calls for name, calls in self.template.calls.items() if name in self.template.workflows}
-        return {"release": self.assumption("releases"), "restore": self.assumption("restores"), **by_schedule}
+        wanted = {"release": "releases", "restore": "restores", "remediate": "remediations"}
+        return {workflow: self.assumption(name) for workflow, name in wanted.items()} | by_schedule
 
     def visits(self, workflow: str) -> dict[str, float]:
         """State → how often an execution enters it, with waits as long as they are on AWS."""
@@ -51,7 +46,7 @@ class Automation:
         found = {name: float(number) for name, number in self.measured["workflows"][workflow]["states"].items()}
         for loop in self.prices.data["loops"]:
             if loop["workflow"] == workflow:
-                every = float(self.change.parameters.get(loop["poll"], self.template.parameter(loop["poll"])))
+                every = float(self.template.parameter(loop["poll"]))
                 more = math.ceil(loop["seconds"] / every) - found[loop["wait"]]
                 for state in loop["states"]:
                     found[state] += more
@@ -152,17 +147,14 @@ class Automation:
         yield self.prices.line("CloudTrail", "data events", everything, "cloudtrail.data_event")
 
     def _watching(self) -> Iterator[Line]:
-        published = dict(self.template.metrics())
-        hours = sum(
-            # A metric is paid for by the hour in which it gets values.
-            min(1.0, self.invocations[function.logical_id] / self.prices.hours)
-            for name, function in published.items()
-            if name not in self.change.dropped_metrics
-        )
-        yield self.prices.line("CloudWatch", "metrics of its own", hours, "cloudwatch.metric")
+        hours = sum(self._hours(metric) for metric in self.template.metrics())
+        months = hours / self.prices.hours
+        yield self.prices.line("CloudWatch", "metrics of its own", months, "cloudwatch.metric")
         yield self.prices.line("CloudWatch", "alarms", self.template.alarmed_metrics, "cloudwatch.alarm")
         read = self.per_month("count", "monitoring:GetMetricData") * self.assumption("metrics_per_query")
         yield self.prices.line("CloudWatch", "metrics read", read, "cloudwatch.queried")
+        asked = self.per_month("count", "monitoring:DescribeAlarms")
+        yield self.prices.line("CloudWatch", "alarms read", asked, "cloudwatch.request")
         written = sum(
             calls * (self.measured["functions"][f.name]["log_bytes"] + self.assumption("platform_log_bytes"))
             for f, calls in ((self.template.functions[name], calls) for name, calls in self.invocations.items())
@@ -173,12 +165,13 @@ class Automation:
         yield self.prices.line("CloudWatch", "logs, kept", kept, "logs.stored")
         # All steps of an execution are one trace; what a schedule calls is a trace of its own.
         called = {name: n for name, n in self.template.calls.items() if name in self.template.functions}
-        traced = sum(
-            calls
-            for name, calls in called.items()
-            if self.template.functions[name].traced and name not in self.change.untraced
-        )
+        traced = sum(calls for name, calls in called.items() if self.template.functions[name].traced)
         yield self.prices.line("X-Ray", "traces", traced + sum(self.runs.values()), "xray.trace")
+
+    def _hours(self, metric: Metric) -> float:
+        """Hours of a month in which a metric gets values: those are paid for."""
+        often = self.assumption(RARE[metric.name]) if metric.name in RARE else self.prices.hours
+        return min(often, self.invocations[metric.function.logical_id])
 
     def _telling(self) -> Iterator[Line]:
         told = self.per_month("count", "sns:Publish")

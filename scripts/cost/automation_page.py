@@ -2,25 +2,10 @@
 
 from collections.abc import Mapping
 
-from scripts.cost.automation import Automation, Change
+from scripts.cost.automation import Automation
 from scripts.cost.prices import Line, Prices, after_free, total
 from scripts.cost.tables import paragraph, row, rule, sums, usd
 from tests.infrastructure.platform import Platform
-
-CHANGES = {
-    "look at snapshots every 60 s, not every 20 (`SnapshotPollSeconds`): a run lasts up to 40 s longer": Change(
-        parameters={"SnapshotPollSeconds": "60"}
-    ),
-    "do not trace what runs by the minute or every five (`Tracing: PassThrough` for heartbeat and repairs)": Change(
-        untraced=frozenset({"StampHeartbeat", "RepairInterrupted", "RepairInterruptedRestore"})
-    ),
-    "no metric for the heartbeat's age, which no alarm reads and the objectives' report has": Change(
-        dropped_metrics=frozenset({"HeartbeatAgeSeconds"})
-    ),
-    "publish `DrillSurvivors` only where there are some: its alarm takes missing data for well": Change(
-        dropped_metrics=frozenset({"DrillSurvivors"})
-    ),
-}
 
 
 def verdict(automations: Mapping[str, Automation], prices: Prices) -> str:
@@ -29,7 +14,7 @@ def verdict(automations: Mapping[str, Automation], prices: Prices) -> str:
     most = max(total(automation.lines()) for automation in automations.values())
     free = max(after(automation, prices) for automation in automations.values())
     if most < target:
-        return f"The automation stays below its target of {target:.2f}."
+        return f"The automation stays below its target, {target:.2f}, at list prices: {usd(most)} at most."
     tail = "it holds only" if free < target else "nor"
     return (
         f"The automation's target, less than {target:.2f}, is **missed at list prices** ({usd(most)} at most); {tail}"
@@ -38,7 +23,7 @@ def verdict(automations: Mapping[str, Automation], prices: Prices) -> str:
 
 
 def automation(automations: Mapping[str, Automation], prices: Prices) -> list[str]:
-    """What the automation costs, its largest parts, and what would lower it."""
+    """What the automation costs, and its largest parts."""
     names = list(automations)
     lines = {name: automation.lines() for name, automation in automations.items()}
     by_what = {name: sums(found) for name, found in lines.items()}
@@ -84,31 +69,7 @@ def automation(automations: Mapping[str, Automation], prices: Prices) -> list[st
             " is in an account, three environments and their alarms included, so it is no promise."
         ),
         "",
-        "What would lower it, each by itself:",
-        "",
-        row("", names),
-        rule(names),
-        *(row(what, [f"-{usd(_saved(a, change))}" for a in automations.values()]) for what, change in CHANGES.items()),
-        row("all of them: what would be left", [usd(_left(a)) for a in automations.values()]),
-        "",
     ]
-
-
-def _saved(automation: Automation, change: Change) -> float:
-    return total(automation.lines()) - total(_changed(automation, change).lines())
-
-
-def _left(automation: Automation) -> float:
-    every = Change(
-        parameters={k: v for change in CHANGES.values() for k, v in change.parameters.items()},
-        untraced=frozenset().union(*(change.untraced for change in CHANGES.values())),
-        dropped_metrics=frozenset().union(*(change.dropped_metrics for change in CHANGES.values())),
-    )
-    return total(_changed(automation, every).lines())
-
-
-def _changed(automation: Automation, change: Change) -> Automation:
-    return Automation(automation.environment, automation.prices, automation.template, automation.measured, change)
 
 
 def copies(platforms: Mapping[str, Platform], automations: Mapping[str, Automation], prices: Prices) -> list[str]:

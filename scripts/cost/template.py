@@ -46,6 +46,15 @@ class Function:
 
 
 @dataclass(frozen=True)
+class Metric:
+    """A metric that a function publishes: with every call, or only under a condition."""
+
+    name: str
+    function: Function
+    conditional: bool
+
+
+@dataclass(frozen=True)
 class Template:
     """The automation stack."""
 
@@ -134,7 +143,7 @@ class Template:
         alarms = [alarm for name, alarm in found if there[name].get("Condition") != "PostsToSlack"]
         return sum(len(alarm["Metrics"]) if "Metrics" in alarm else 1 for alarm in alarms)
 
-    def metrics(self) -> Iterator[tuple[str, Function]]:
+    def metrics(self) -> Iterator[Metric]:
         """The metrics that functions publish, each with one set of dimensions, by the calls of `add_metric`."""
         for function in self.functions.values():
             tree = ast.parse(function.source.read_text(encoding="utf-8"))
@@ -145,11 +154,12 @@ class Template:
                 for target in node.targets
                 if isinstance(target, ast.Name)
             }
+            under_condition = {part for node in ast.walk(tree) if isinstance(node, ast.If) for part in ast.walk(node)}
             for node in ast.walk(tree):
                 if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_metric":
                     given = {keyword.arg: keyword.value for keyword in node.keywords}.get("name") or node.args[0]
                     name = given.value if isinstance(given, ast.Constant) else constants[given.id]  # type: ignore[attr-defined]
-                    yield str(name), function
+                    yield Metric(str(name), function, conditional=node in under_condition)
 
 
 def states_of(workflow: str) -> dict[str, dict[str, Any]]:

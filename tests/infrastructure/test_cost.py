@@ -5,8 +5,9 @@ import re
 
 import pytest
 
+from opskit.adapters import metrics
 from scripts.cost import automation_page
-from scripts.cost.automation import Automation, Change
+from scripts.cost.automation import RARE, Automation
 from scripts.cost.page import text
 from scripts.cost.platform import PRICED, lines_of
 from scripts.cost.prices import Line, Prices, after_free, total
@@ -64,14 +65,9 @@ class TestPage:
                 fixed = [x for x in lines if x.service == "EKS" or x.price in ("nat.gateway", "vpc.public_ipv4")]
                 assert total(fixed) > stated
 
-    def test_no_release_alarm_or_objective_reads_the_metrics_that_it_would_drop(self):
-        """It says that no alarm reads the one, and that the other's takes missing data for well."""
-        alarms = Template.load().resources("AWS::CloudWatch::Alarm").values()
-        read = {alarm.get("MetricName"): alarm["TreatMissingData"] for alarm in alarms}
-        dropped = frozenset().union(*(change.dropped_metrics for change in automation_page.CHANGES.values()))
-        assert dropped == {"HeartbeatAgeSeconds", "DrillSurvivors"}
-        assert "HeartbeatAgeSeconds" not in read
-        assert read["DrillSurvivors"] == "notBreaching"
+    @pytest.mark.parametrize("environment", ENVIRONMENTS)
+    def test_the_automation_stays_below_what_it_may_cost_at_list_prices(self, prices, environment):
+        assert total(Automation(environment, prices).lines()) < prices.data["automation_target_usd"] == 3
 
 
 class TestCoverage:
@@ -159,6 +155,7 @@ class TestAutomation:
                 "RepairInterrupted": 8760,
                 "RepairInterruptedRestore": 8760,
                 "ReapSurvivors": 730,
+                "SettleInterruptedRemediation": 2920,
             },
             rel=0.01,
         )
@@ -175,23 +172,62 @@ class TestAutomation:
     def test_how_often_an_expression_comes(self, expression, times):
         assert times_a_month(expression) == pytest.approx(times, rel=0.002)
 
-    def test_looking_less_often_costs_fewer_transitions(self, automation):
-        """300 s, a look every 20 or every 60: ten looks of three states fewer, for each of 730 runs."""
-        rarer = Automation(
-            automation.environment, automation.prices, change=Change(parameters={"SnapshotPollSeconds": "60"})
-        )
-        assert automation.transitions("snapshot") - rarer.transitions("snapshot") == pytest.approx(10 * 3)
-        saved = of(automation.lines(), "Step Functions") - of(rarer.lines(), "Step Functions")
-        assert saved == pytest.approx(730 * 30 * 0.000025, rel=0.001)
+    def test_looking_more_often_costs_more_transitions(self, automation, prices):
+        """300 s, a look every 60 or every 20: ten looks of three states more, for each of 730 runs."""
+        data = copy.deepcopy(dict(automation.template.data))
+        data["Parameters"]["SnapshotPollSeconds"]["Default"] = 20
+        oftener = Automation(automation.environment, prices, Template(data))
+        assert oftener.transitions("snapshot") - automation.transitions("snapshot") == pytest.approx(10 * 3)
+        more = of(oftener.lines(), "Step Functions") - of(automation.lines(), "Step Functions")
+        assert more == pytest.approx(730 * 30 * 0.000025, rel=0.001)
+
+    def test_tracing_what_a_schedule_calls_is_a_trace_for_each_call(self, automation, prices):
+        data = copy.deepcopy(dict(automation.template.data))
+        data["Resources"]["StampHeartbeat"]["Properties"]["Tracing"] = "Active"
+        traced = Automation(automation.environment, prices, Template(data))
+        more = of(traced.lines(), "X-Ray") - of(automation.lines(), "X-Ray")
+        assert more == pytest.approx(43800 * 0.000005)
+
+    def test_what_is_called_by_the_minute_or_every_few_is_not_traced(self, automation):
+        functions, calls = automation.template.functions, automation.template.calls
+        often = {name for name, number in calls.items() if name in functions and number > 730}
+        assert often == {
+            "StampHeartbeat",
+            "RepairInterrupted",
+            "RepairInterruptedRestore",
+            "SettleInterruptedRemediation",
+        }
+        assert not {name for name in often if functions[name].traced}
 
     def test_the_metrics_are_those_that_are_published(self, automation):
-        assert dict(automation.template.metrics()).keys() == {
-            "DrillPassed",
-            "DrillSurvivors",
-            "HeartbeatAgeSeconds",
-            "ObjectivesMet",
-            "SnapshotComplete",
-        }
+        published = {metric.name: metric.conditional for metric in automation.template.metrics()}
+        assert set(published) == {"DrillPassed", "DrillSurvivors", "ObjectivesMet", "SnapshotComplete"}
+        assert all(published[name] for name in RARE)
+
+    def test_what_is_published_every_hour_is_read_by_an_alarm(self, automation):
+        """And the alarm on what is published only where there is something to say takes silence for well."""
+        alarms = Template.load().resources("AWS::CloudWatch::Alarm").values()
+        silence = {alarm["MetricName"]: alarm["TreatMissingData"] for alarm in alarms}
+        for metric in automation.template.metrics():
+            if metric.name in RARE:
+                assert silence[metric.name] == "notBreaching"
+            elif automation.invocations[metric.function.logical_id] >= 700:
+                assert metric.name in silence
+
+    def test_a_metric_is_paid_for_by_the_hour_in_which_it_is_published(self, automation, prices):
+        """Two all the time, one in 8 hours, one with each drill."""
+        (line,) = [line for line in automation.lines() if line.what == "metrics of its own"]
+        assert line.quantity == pytest.approx(2 + (8 + 52 / 12) / 730, rel=0.001)
+        assert line.usd == pytest.approx(line.quantity * 0.30)
+
+    def test_a_query_reads_as_many_metrics_as_the_bake_asks_for(self, prices):
+        assert prices.assumption("metrics_per_query") == len([*metrics._COUNTS, metrics._LATENCY])
+
+    def test_half_of_the_remediations_act(self, automation):
+        """Of the two that were measured one does; the other ends before."""
+        visits = automation.visits("remediate")
+        assert (visits["AdmitAlarm"], visits["ScaleNodeGroup"]) == (1, 0.5)
+        assert visits["WaitForAlarm"] == 300 / 15
 
     def test_the_page_says_whether_the_target_is_met(self, automation, prices):
         said = automation_page.verdict({automation.environment: automation}, prices)

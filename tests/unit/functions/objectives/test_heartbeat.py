@@ -46,6 +46,7 @@ def connected(run: Run, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         yield asked["session"]
 
     monkeypatch.setattr(service_database, "connect", connect)
+    monkeypatch.setattr(service_database, "_authorities", service_database._Authorities())
     return asked
 
 
@@ -78,3 +79,30 @@ def test_what_stands_in_the_way_is_raised_by_its_name(run: Run, connected: dict[
     clients.client("ssm").delete_parameter(Name="/detection-api/dev/endpoints/database")
     with pytest.raises(PlatformContractError, match="endpoints/database is missing"):
         handler.__wrapped__({}, run)
+
+
+def test_the_authorities_are_read_once_an_hour_and_again_after_a_failure(
+    run: Run, connected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(service_database.time, "monotonic", lambda: now)
+
+    def put(authorities: bytes) -> None:
+        clients.client("s3").put_object(Bucket=run.platform.backup_bucket, Key="trust/database.pem", Body=authorities)
+
+    def used() -> str:
+        stamp_heartbeat.handler.__wrapped__({}, run)
+        return str(connected["authorities"])
+
+    assert used() == "authorities"
+    put(b"newer")
+    now += service_database.AUTHORITIES_KEPT_SECONDS - 1
+    assert used() == "authorities"
+    now += 2
+    assert used() == "newer"
+    put(b"newest")
+    connected["error"] = UnavailableError("its certificate is not to be trusted")
+    with pytest.raises(UnavailableError):
+        used()
+    connected["error"] = None
+    assert used() == "newest"

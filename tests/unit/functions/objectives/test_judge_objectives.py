@@ -121,7 +121,7 @@ def test_what_holds_is_reported_and_measured(rig: Rig) -> None:
     assert report["evidence"] == done["evidence"]
     assert (report["execution"], report["requested_by"], report["problems"]) == ("r1", "a person", [])
     assert report["objectives"]["restorable_lag"]["facts"]["seconds"] == 400
-    assert metrics_of(rig) == {"ObjectivesMet": [1], "HeartbeatAgeSeconds": [30.0]}
+    assert metrics_of(rig) == {"ObjectivesMet": [1]}
 
 
 def test_what_does_not_change_is_neither_told_nor_put_on_record_again(rig: Rig, told: list[dict[str, Any]]) -> None:

@@ -20,7 +20,7 @@ from tests.unit.functions.conftest import FixedClock
 ARN = "arn:aws:states:us-east-1:000000000000:execution:detection-api-dev-snapshot"
 SETTINGS = {
     "event_age_seconds": 900,
-    "poll_seconds": 20,
+    "poll_seconds": 60,
     "source_wait_seconds": 600,
     "snapshot_timeout_seconds": 1800,
     "lease_seconds": 420,
