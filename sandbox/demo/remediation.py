@@ -73,7 +73,7 @@ def _closed(stage: Stage, alarm: str, since: datetime) -> OperationRecord:
 
 @contextmanager
 def _repairing(stage: Stage, alarm: str) -> Iterator[None]:
-    """Meanwhile this alarm, and no other, starts its runbook: in other chapters alarms are provoked to stop releases."""
+    """Meanwhile this alarm, and no other, starts its runbook: other chapters provoke alarms to stop releases."""
     events, name = stage.operator.clients["events"], f"{stage.config.name}-alarm-fired"
     usual = events.describe_rule(Name=name)
     pattern = json.loads(usual["EventPattern"]) | {"resources": [stage.operator.alarm_arn(alarm)]}
