@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import pytest
 
 from sandbox.config import Config, environment
 from sandbox.deploy import ROOT
+from sandbox.load import Load, Plan
 from sandbox.operator import Operator
 from sandbox.provision import Progress, setup
 from sandbox.provision.stack import SHORT_WAITS
@@ -123,14 +125,24 @@ def _samconfig(folder: Path) -> Path:
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make build-automation` makes: built once, deployed by every test that deploys."""
     path: Path = tmp_path_factory.mktemp("build") / "automation.tar.gz"
-    subprocess.run(["sh", str(ROOT / "scripts/build-automation.sh"), str(path)], check=True, capture_output=True)
+    subprocess.run(["/bin/sh", str(ROOT / "scripts/build-automation.sh"), str(path)], check=True, capture_output=True)
     return path
 
 
 @pytest.fixture(scope="session")
-def deployed(shell: Shell, archive: Path) -> Ran:
+def clients(config: Config) -> Iterator[Load]:
+    """Somebody who uses the service: a release is judged by what clients get."""
+    with Load(Plan(url=config.service_url, seconds=1500, rate=40)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def deployed(shell: Shell, archive: Path, clients: Load) -> Ran:
     """The first deployment, all of it, with a release."""
-    return shell.run("deploy.sh", "dev", IMAGE="1.1.0", BUILD=str(archive), seconds=280)
+    done = shell.run("deploy.sh", "dev", IMAGE="1.1.0", BUILD=str(archive), seconds=280)
+    if done.code == 0:
+        shutil.copy(ROOT / "out/plans/dev.tfplan", shell.folder / "first.tfplan")
+    return done
 
 
 @pytest.fixture

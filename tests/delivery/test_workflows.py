@@ -10,6 +10,7 @@ Every command is a make target, a script or `ops`. What they are, and how each i
   test_deploy.py, test_disaster_recovery.py and test_messages.py.
 """
 
+import itertools
 import os
 import re
 import subprocess
@@ -41,7 +42,7 @@ def of(word: str) -> list[Command]:
 
 def make(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        ["make", "--no-print-directory", *arguments],
+        ["make", "--no-print-directory", *arguments],  # noqa: S607
         cwd=ROOT,
         env={**os.environ, **variables},
         stdin=subprocess.DEVNULL,
@@ -174,7 +175,7 @@ class TestOrder:
     @pytest.mark.parametrize(("name", "verb"), [("terraform-iac", "apply"), ("automation", "deploy")])
     def test_environments_are_changed_one_after_the_other(self, name, verb):
         of_workflow = workflow(ROOT / f".github/workflows/{name}.yml")["jobs"]
-        for earlier, later in zip(ENVIRONMENTS, ENVIRONMENTS[1:], strict=False):
+        for earlier, later in itertools.pairwise(ENVIRONMENTS):
             assert f"{verb}-{earlier}" in before(of_workflow, f"{verb}-{later}")
         assert of_workflow[f"{verb}-dev"]["if"] == "github.event_name == 'push'"
         for environment in ENVIRONMENTS:
