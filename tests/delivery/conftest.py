@@ -68,7 +68,7 @@ class Shell:
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
 
-    def run(self, script: str, *arguments: str, seconds: float = 240, **more: str) -> Ran:
+    def run(self, script: str, *arguments: str, seconds: float = 600, **more: str) -> Ran:
         tools = self.folder / "tools"
         before = len(stand_ins.calls(tools))
         done = subprocess.run(
@@ -139,7 +139,7 @@ def clients(config: Config) -> Iterator[Load]:
 @pytest.fixture(scope="session")
 def deployed(shell: Shell, archive: Path, clients: Load) -> Ran:
     """The first deployment, all of it, with a release."""
-    done = shell.run("deploy.sh", "dev", IMAGE="1.1.0", BUILD=str(archive), seconds=280)
+    done = shell.run("deploy.sh", "dev", IMAGE="1.1.0", BUILD=str(archive))
     if done.code == 0:
         shutil.copy(ROOT / "out/plans/dev.tfplan", shell.folder / "first.tfplan")
     return done

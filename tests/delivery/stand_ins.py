@@ -181,9 +181,9 @@ def _apply(client: Any, manifests: list[dict[str, Any]]) -> None:
         if manifest["kind"] == "Deployment":
             _hasten(manifest["spec"], Pace())
         elif manifest["kind"] == "CronJob":
-            manifest["spec"]["schedule"] = Pace.dump_schedule
+            manifest["spec"]["schedule"] = Pace().dump_schedule
         elif manifest["kind"] == "ConfigMap":
-            manifest["data"]["ENDPOINT_POLL_SECONDS"] = str(Pace.endpoint_poll)
+            manifest["data"]["ENDPOINT_POLL_SECONDS"] = str(Pace().endpoint_poll)
         client.apply(codecs.from_dict(manifest), field_manager=FIELD_MANAGER)
 
 

@@ -13,6 +13,7 @@ import urllib3
 from sandbox.deploy import ROOT
 from tests.delivery.stand_ins import FAILED
 
+pytestmark = pytest.mark.timeout(900)
 STAGES = ["validation", "preparation", "infrastructure", "application", "health", "summary"]
 
 

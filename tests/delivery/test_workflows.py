@@ -49,7 +49,7 @@ def make(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=280,
+        timeout=600,
         check=False,
     )
 
