@@ -5,12 +5,13 @@ are. Should one of the two change them meanwhile, the API refuses (409) and leav
 again. Never with --force-conflicts: it takes pods from a live colour. What changes a template rolls both colours,
 one pod at a time; a release that runs meanwhile waits for it, and may run out of time.
 
-Needs kubectl, and Terraform's outputs (or their JSON in a file). For the first time it also needs the
+Needs kubectl ($KUBECTL), and Terraform's outputs ($TERRAFORM, or their JSON in a file). For the first time it also needs the
 image to start with; later, what else wants one (the queue's dump) gets that which runs in most pods.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "detection-api"
 CONTAINER = "app"
+KUBECTL = os.environ.get("KUBECTL", "kubectl")
+TERRAFORM = os.environ.get("TERRAFORM", "terraform")
 COLOURS = ("blue", "green")
 FIELD_MANAGER = "detection-ops-provision"
 
@@ -37,7 +40,7 @@ def run(*command: str, given: str | None = None) -> str:
 
 def values(file: Path | None) -> dict[str, str]:
     """What Terraform fills in."""
-    terraform = ("terraform", f"-chdir={ROOT / 'terraform'}", "output", "-json", "manifest_values")
+    terraform = (TERRAFORM, f"-chdir={ROOT / 'terraform'}", "output", "-json", "manifest_values")
     found: dict[str, str] = json.loads(file.read_text(encoding="utf-8") if file else run(*terraform))
     return found
 
@@ -47,7 +50,7 @@ def live() -> Live:
     found: Live = {}
     for colour in COLOURS:
         name = f"deployment/detection-api-{colour}"
-        text = run("kubectl", "get", name, "--namespace", NAMESPACE, "--ignore-not-found", "--output", "json")
+        text = run(KUBECTL, "get", name, "--namespace", NAMESPACE, "--ignore-not-found", "--output", "json")
         if text.strip():
             spec: dict[str, Any] = json.loads(text)["spec"]
             containers = spec["template"]["spec"]["containers"]
@@ -103,11 +106,11 @@ def main() -> None:
     document = json.dumps(kustomization(options.environment, running), indent=2)
     (folder / "kustomization.yaml").write_text(document, encoding="utf-8")
     try:
-        text = Template(run("kubectl", "kustomize", str(folder))).substitute(values(options.values) | {"IMAGE": image})
+        text = Template(run(KUBECTL, "kustomize", str(folder))).substitute(values(options.values) | {"IMAGE": image})
     except KeyError as missing:
         sys.exit(f"Terraform's output manifest_values has no {missing}: apply this version of terraform/ first")
     dry = ["--dry-run=server"] if options.dry_run else []
-    apply = ("kubectl", "apply", "--server-side", f"--field-manager={FIELD_MANAGER}", *dry, "--filename", "-")
+    apply = (KUBECTL, "apply", "--server-side", f"--field-manager={FIELD_MANAGER}", *dry, "--filename", "-")
     print(run(*apply, given=text), end="")  # noqa: T201
 
 

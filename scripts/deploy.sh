@@ -167,6 +167,7 @@ summary() { # exit code
         return
     fi
     echo "  $environment: FAILED in stage $stage ($stage_name) with exit code $1 after $SECONDS s"
+    if [ "$1" -eq 130 ] || [ "$1" -eq 143 ]; then echo "  a stack or release that was under way goes on: ops status"; fi
     case "$stage" in
     1 | 2) echo "  nothing was changed" ;;
     3) echo "  Terraform does not roll back: what was applied stays. Correct it and run this again" ;;
