@@ -5,8 +5,8 @@ are. Should one of the two change them meanwhile, the API refuses (409) and leav
 again. Never with --force-conflicts: it takes pods from a live colour. What changes a template rolls both colours,
 one pod at a time; a release that runs meanwhile waits for it, and may run out of time.
 
-Needs kubectl ($KUBECTL), and Terraform's outputs ($TERRAFORM, or their JSON in a file). For the first time it also needs the
-image to start with; later, what else wants one (the queue's dump) gets that which runs in most pods.
+Needs kubectl ($KUBECTL), and Terraform's outputs ($TERRAFORM, or their JSON in a file). For the first time it also
+needs the image to start with; later, what else wants one (the queue's dump) gets that which runs in most pods.
 """
 
 import argparse
