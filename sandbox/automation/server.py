@@ -64,6 +64,7 @@ def serve(config: Config) -> None:
 
     from sandbox.automation.endpoints import application  # noqa: PLC0415
     from sandbox.automation.gaps import apply_all, start_all  # noqa: PLC0415
+    from sandbox.automation.layer_preloading import preload_forever  # noqa: PLC0415
 
     # It warns about metrics of its own that nobody publishes, on every transform.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
@@ -80,7 +81,7 @@ def serve(config: Config) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        tasks = start_all()
+        tasks = [*start_all(), loop.create_task(preload_forever())]
         app: Any = application
         await serve_asgi(app, server, shutdown_trigger=stopping.wait)
         for task in tasks:

@@ -17,6 +17,9 @@ from sandbox.supervisor import Options, SandboxError, down, up
 
 OUT = Path(__file__).parents[2] / "out" / "demo.json"
 
+# A judgement takes the clients' requests of three seconds; there are 200 a second.
+SHORTER_WAITS = {"BakeSeconds": "3"}
+
 # What needs no chapter of its own runs while others are told, as it would in production.
 CHAPTERS = {
     "A release, blue-green, under load": (recovery.begin_snapshot, release.blue_green),
@@ -45,7 +48,7 @@ def main() -> int:
         place = Path(directory) / "sandbox"
 
         def start() -> dict[str, object]:
-            options = Options(setup=functools.partial(setup, engines=True))
+            options = Options(setup=functools.partial(setup, engines=True, parameters=SHORTER_WAITS))
             config = up(place, options, progress=lambda line: console.print(f"  {line}", highlight=False))
             stage.append(Stage(config, console))
             return {"service": config.service_url}

@@ -66,7 +66,7 @@ class Stage(Commands):
         yield seen
 
     def settled(self) -> Report:
-        """A report that was written after this call; one is written every second."""
+        """A report that was written after this call."""
         asked = self.clients.report().seconds
         return self.operator.until(
             self.clients.report, lambda report: report.seconds > asked, "the clients' next report", seconds=10

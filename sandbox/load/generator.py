@@ -15,7 +15,7 @@ from sandbox.load.plan import Plan
 from sandbox.load.report import Recorder, Report
 from sandbox.load.writes import Acknowledged, Journal
 
-_REPORT_EVERY_SECONDS = 1.0
+_REPORT_EVERY_SECONDS = 0.25
 _DETECTION = {
     "source": "load",
     "label": "person",
@@ -31,8 +31,8 @@ async def run(
 ) -> Report:
     """Carry out `plan` until its end or until `stop` is set, let what is under way end, and report.
 
-    While it runs, what is known so far is written to `report_path` every second. With `writes_path` each write has an
-    idempotency key of its own, and what is acknowledged is kept there (`writes.read`).
+    While it runs, what is known so far is written to `report_path` four times a second. With `writes_path` each write
+    has an idempotency key of its own, and what is acknowledged is kept there (`writes.read`).
     """
     with Journal(writes_path) if writes_path else nullcontext() as journal:
         return await _Run(plan, stop, Recorder(plan.url, plan.rate), journal).carry_out(report_path)

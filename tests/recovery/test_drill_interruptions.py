@@ -1,7 +1,6 @@
 """A drill that is killed at any step leaves nothing after the reaper, and the reaper says that it had work to do."""
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -70,12 +69,18 @@ def test_a_drill_that_could_not_be_closed_is_closed_by_the_reaper(operator: Oper
     denied = {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [denied]})
     iam.put_role_policy(RoleName=role, PolicyName="denied", PolicyDocument=document)
-    time.sleep(2)  # what was allowed a moment ago may stand for a second
+    arn = iam.get_role(RoleName=role)["Role"]["Arn"]
+    operator.until(
+        lambda: iam.simulate_principal_policy(PolicySourceArn=arn, ActionNames=["s3:PutObject"])["EvaluationResults"],
+        lambda found: [one["EvalDecision"] for one in found] == ["explicitDeny"],
+        "the denial to hold",
+        seconds=20,
+    )
     try:
         done = operator.run(workflow="drill", components=["terraform_state"])
     finally:
         iam.delete_role_policy(RoleName=role, PolicyName="denied")
-    assert (done.status, done.error) == ("FAILED", "DrillFailed")
+    assert (done.status, done.error) == ("FAILED", "DrillFailed"), done
     assert str(done.cause).startswith("CloseDrill: ")
     record = operator.until(
         lambda: (reaped(operator), record_of(operator, done.name))[1],

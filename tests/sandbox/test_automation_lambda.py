@@ -179,6 +179,18 @@ def test_a_function_assumes_another_role_if_both_sides_allow_it(plane: Plane) ->
     assert "AccessDenied" in unallowed["errorMessage"]
 
 
+def test_a_layer_is_loaded_before_a_function_that_has_it_is_called(tmp_path: Path) -> None:
+    with running_plane(tmp_path) as plane:
+        content = archive("value = 1", "python/in_the_layer.py")
+        layer = plane.client("lambda").publish_layer_version(LayerName="one", Content={"ZipFile": content})
+        loaded = eventually(lambda: psutil.Process(plane.process.pid).children())
+
+        function = plane.function("import os\ndef handler(event, context): return os.getppid()")
+        plane.client("lambda").update_function_configuration(FunctionName=function, Layers=[layer["LayerVersionArn"]])
+
+        assert plane.invoke(function) == (loaded[0].pid, None)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_the_plane_even_in_the_middle_of_an_invocation(tmp_path: Path, number: signal.Signals) -> None:
     with running_plane(tmp_path) as plane:

@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from ministack.services import lambda_svc
 
 from sandbox.automation import worker as worker_script
 from sandbox.automation.gaps import embedded_metrics
-from sandbox.automation.gaps.lambda_templates import Copy, templates
+from sandbox.automation.gaps.lambda_templates import Copy, Template, templates
 from sandbox.automation.patching import replace
 
 INIT_SECONDS = 60.0
@@ -85,6 +86,16 @@ def runtime_directory() -> Path:
     return target
 
 
+def start_template(layers: Sequence[bytes]) -> Template:
+    """The process that workers with these layers are copies of; started unless it is there."""
+    inherited = {key: value for key, value in os.environ.items() if key in INHERITED}
+    return templates.get([str(path) for path in _paths(layers)], [str(runtime_directory())], inherited)
+
+
+def _paths(layers: Sequence[bytes]) -> list[Path]:
+    return [unpacked(content) / "python" for content in layers]
+
+
 class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]
     """One execution environment of a Python function; `worker.py` is its other half."""
 
@@ -128,20 +139,19 @@ class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]
 
     def _spawn(self) -> None:
         code = unpacked(self.code_zip)
-        path = [str(code)]
+        layers = []
         for layer in self.config.get("Layers") or []:
             content = lambda_svc._resolve_layer_zip(layer)
             if content is None:
                 raise RuntimeError(f"the layer {layer} of {self.func_name} has no content")
-            path.append(str(unpacked(content) / "python"))
+            layers.append(content)
         self._answers = queue.Queue()
-        inherited = {key: value for key, value in os.environ.items() if key in INHERITED}
-        runtime = [str(runtime_directory())]
-        process = templates.get(path[1:], runtime, inherited).copy(code, self._environment(code))
+        process = start_template(layers).copy(code, self._environment(code))
         self._proc = process
         for target, pipe in ((self._read_answers, process.stdout), (self._read_output, process.stderr)):
             threading.Thread(target=target, args=(pipe,), daemon=True).start()
-        init = {"handler": self.config["Handler"], "path": path, "runtime_path": runtime}
+        path = [str(code), *map(str, _paths(layers))]
+        init = {"handler": self.config["Handler"], "path": path, "runtime_path": [str(runtime_directory())]}
         _tell(process.stdin, init)
 
     def _read_answers(self, pipe: Any) -> None:
