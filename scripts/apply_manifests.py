@@ -18,6 +18,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "detection-api"
 CONTAINER = "app"
@@ -87,6 +89,16 @@ def kustomization(environment: str, running: Live) -> dict[str, Any]:
     }
 
 
+def fill(manifests: str, given: dict[str, str]) -> str:
+    """YAML with its placeholders filled; raises KeyError for one that has no value.
+
+    As JSON, where a string keeps its quotes: kubectl leaves out those that YAML does not need, and a `${CACHE_TLS}` that
+    is filled with `true` would no longer be a string, which the API refuses in a ConfigMap.
+    """
+    documents = "\n---\n".join(json.dumps(each) for each in yaml.safe_load_all(manifests) if each)
+    return Template(documents).substitute({name: json.dumps(value)[1:-1] for name, value in given.items()})
+
+
 def main() -> None:
     """Render, fill in, apply."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -106,7 +118,7 @@ def main() -> None:
     document = json.dumps(kustomization(options.environment, running), indent=2)
     (folder / "kustomization.yaml").write_text(document, encoding="utf-8")
     try:
-        text = Template(run(KUBECTL, "kustomize", str(folder))).substitute(values(options.values) | {"IMAGE": image})
+        text = fill(run(KUBECTL, "kustomize", str(folder)), values(options.values) | {"IMAGE": image})
     except KeyError as missing:
         sys.exit(f"Terraform's output manifest_values has no {missing}: apply this version of terraform/ first")
     dry = ["--dry-run=server"] if options.dry_run else []
