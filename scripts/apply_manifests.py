@@ -92,8 +92,8 @@ def kustomization(environment: str, running: Live) -> dict[str, Any]:
 def fill(manifests: str, given: dict[str, str]) -> str:
     """YAML with its placeholders filled; raises KeyError for one that has no value.
 
-    As JSON, where a string keeps its quotes: kubectl leaves out those that YAML does not need, and a `${CACHE_TLS}` that
-    is filled with `true` would no longer be a string, which the API refuses in a ConfigMap.
+    As JSON, where a string keeps its quotes: kubectl leaves out those that YAML does not need, and a `${CACHE_TLS}`
+    that is filled with `true` would no longer be a string, which the API refuses in a ConfigMap.
     """
     documents = "\n---\n".join(json.dumps(each) for each in yaml.safe_load_all(manifests) if each)
     return Template(documents).substitute({name: json.dumps(value)[1:-1] for name, value in given.items()})
