@@ -62,7 +62,7 @@ def test_a_backup_has_all_five_components(backup, newest):
 def test_recovery_is_proven_by_a_drill(recovery, backup):
     done = recovery("test")
     assert done.code == 0, done.output
-    assert done.output.count("\nPASS ") == 5
+    assert done.output.count("\nPASS          ") == 5, done.output
     assert "recovery is proven" in done.output
 
 
