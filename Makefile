@@ -24,6 +24,8 @@ export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
 .PHONY: check-secrets check-resources policy-report audit
 .PHONY: diagrams recording
+.PHONY: check-workflows check-shell lint-terraform scan-terraform check-platform-docs cost-delta test-delivery
+.PHONY: build-automation plan deploy deploy-automation
 .PHONY: setup-checkov setup-terraform setup-kubernetes lock clean
 
 help: ## List the targets
@@ -58,7 +60,8 @@ RECOVERY := $(wildcard tests/recovery/test_snapshot.py tests/recovery/test_resto
 	tests/recovery/test_drill.py tests/recovery/test_objectives.py)
 
 test: check setup-terraform setup-kubernetes ## Everything about the product: platform, rules, steps, workflows
-	@$(PYTEST) $(PARALLEL) $(RECOVERY) tests/workflow tests/infrastructure tests/contract tests/unit
+	@$(PYTEST) $(PARALLEL) $(RECOVERY) tests/workflow tests/infrastructure tests/delivery/test_workflows.py \
+		tests/contract tests/unit
 
 test-unit: setup ## Decisions and handlers, without a sandbox
 	@$(PYTEST) tests/unit
@@ -89,6 +92,9 @@ test-preflight: setup ## ops preflight on a healthy and on a broken sandbox; not
 test-remediation: setup ## Alarms and their repairs, guardrails, interruptions, a storm; writes out/remediation.json
 	@$(PYTEST) tests/remediation
 
+test-delivery: setup setup-terraform setup-checkov ## The pipeline's steps, deploy.sh and disaster-recovery.sh, in a sandbox
+	@$(PYTEST) tests/delivery
+
 bench-release: setup ## 100 switches under load; writes out/bench/release.json
 	@$(BIN)/python -m sandbox.bench.release
 
@@ -112,7 +118,7 @@ diagrams: setup setup-terraform ## Draw the workflows: docs/workflow-*.svg, from
 
 check: setup setup-checkov ## Formatting, types, and the linters of the template and state machines
 	@$(MAKE) --no-print-directory -j2 check-policy check-sam check-code check-types check-template \
-		check-statemachines check-secrets check-resources
+		check-statemachines check-secrets check-resources check-workflows check-shell lint-terraform
 	@echo "check: no problems"
 
 check-code:
@@ -157,6 +163,42 @@ audit: setup ## Known vulnerabilities in everything that is locked
 		echo "audit: $$lock"; \
 		.venv-audit/bin/pip-audit --progress-spinner off --strict --require-hashes --disable-pip -r $$lock || exit 1; \
 	done
+
+check-workflows:
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/zizmor --offline --quiet --no-progress .github/workflows
+
+check-shell:
+	@$(BIN)/shellcheck scripts/*.sh .ci/run
+
+lint-terraform:
+	@$(BIN)/python scripts/lint_terraform.py
+
+# -- what the pipelines call, see .github/workflows/ ---------------------------------------------------------------------
+
+scan-terraform: setup setup-terraform setup-checkov ## Checkov on the plan of every environment; writes out/security/platform.sarif
+	@$(BIN)/python -m scripts.scan_platform out/security/platform.sarif
+
+check-platform-docs: setup setup-terraform ## Write the platform's pages and pictures again; differing from the commit is an error
+	@$(BIN)/python -m scripts.document_platform
+	@git diff --exit-code --stat -- docs/terraform.md docs/environments.md 'docs/platform-*.svg'
+
+cost-delta: cost ## What differs from BASE (a commit) in docs/cost.md; writes out/cost-delta.txt
+	@mkdir -p out
+	@git diff --unified=0 "$${BASE:-origin/main}" -- docs/cost.md >out/cost-delta.txt
+	@if [ -s out/cost-delta.txt ]; then cat out/cost-delta.txt; else echo "No changes." | tee out/cost-delta.txt; fi
+
+build-automation: setup ## Build the automation stack once, for every environment: out/build/automation.tar.gz
+	@sh scripts/build-automation.sh out/build/automation.tar.gz
+
+plan: ## Plan the platform of ENVIRONMENT; needs credentials
+	@scripts/plan.sh "$$ENVIRONMENT"
+
+deploy: ## Deploy everything to ENVIRONMENT (DRY_RUN=true only shows it); needs credentials
+	@scripts/deploy.sh "$$ENVIRONMENT"
+
+deploy-automation: ## Deploy the automation stack to ENVIRONMENT, as built in BUILD; needs credentials
+	@scripts/deploy-automation.sh "$$ENVIRONMENT"
 
 format: setup ## Format the Python code
 	@$(BIN)/ruff check --quiet --fix .

@@ -5,20 +5,25 @@ are. Should one of the two change them meanwhile, the API refuses (409) and leav
 again. Never with --force-conflicts: it takes pods from a live colour. What changes a template rolls both colours,
 one pod at a time; a release that runs meanwhile waits for it, and may run out of time.
 
-Needs kubectl, and Terraform's outputs (or their JSON in a file). For the first time it also needs the
-image to start with; later, what else wants one (the queue's dump) gets that which runs in most pods.
+Needs kubectl ($KUBECTL), and Terraform's outputs ($TERRAFORM, or their JSON in a file). For the first time it also
+needs the image to start with; later, what else wants one (the queue's dump) gets that which runs in most pods.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from string import Template
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
 CONTAINER = "app"
+KUBECTL = os.environ.get("KUBECTL", "kubectl")
+TERRAFORM = os.environ.get("TERRAFORM", "terraform")
 COLOURS = ("blue", "green")
 FIELD_MANAGER = "detection-ops-provision"
 
@@ -36,7 +41,7 @@ def run(*command: str, given: str | None = None) -> str:
 
 def values(file: Path | None) -> dict[str, str]:
     """What Terraform fills in."""
-    terraform = ("terraform", f"-chdir={ROOT / 'terraform'}", "output", "-json", "manifest_values")
+    terraform = (TERRAFORM, f"-chdir={ROOT / 'terraform'}", "output", "-json", "manifest_values")
     found: dict[str, str] = json.loads(file.read_text(encoding="utf-8") if file else run(*terraform))
     return found
 
@@ -46,7 +51,7 @@ def live(service: str) -> Live:
     found: Live = {}
     for colour in COLOURS:
         name = f"deployment/{service}-{colour}"
-        text = run("kubectl", "get", name, "--namespace", service, "--ignore-not-found", "--output", "json")
+        text = run(KUBECTL, "get", name, "--namespace", service, "--ignore-not-found", "--output", "json")
         if text.strip():
             spec: dict[str, Any] = json.loads(text)["spec"]
             containers = spec["template"]["spec"]["containers"]
@@ -83,6 +88,16 @@ def kustomization(environment: str, running: Live) -> dict[str, Any]:
     }
 
 
+def fill(manifests: str, given: dict[str, str]) -> str:
+    """YAML with its placeholders filled; raises KeyError for one that has no value.
+
+    As JSON, where a string keeps its quotes: kubectl leaves out those that YAML does not need, and a `${CACHE_TLS}`
+    that is filled with `true` would no longer be a string, which the API refuses in a ConfigMap.
+    """
+    documents = "\n---\n".join(json.dumps(each) for each in yaml.safe_load_all(manifests) if each)
+    return Template(documents).substitute({name: json.dumps(value)[1:-1] for name, value in given.items()})
+
+
 def main() -> None:
     """Render, fill in, apply."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -105,11 +120,11 @@ def main() -> None:
     document = json.dumps(kustomization(options.environment, running), indent=2)
     (folder / "kustomization.yaml").write_text(document, encoding="utf-8")
     try:
-        text = Template(run("kubectl", "kustomize", str(folder))).substitute(filled | {"IMAGE": image})
+        text = fill(run(KUBECTL, "kustomize", str(folder)), filled | {"IMAGE": image})
     except KeyError as missing:
         sys.exit(f"Terraform's output manifest_values has no {missing}: apply this version of terraform/ first")
     dry = ["--dry-run=server"] if options.dry_run else []
-    apply = ("kubectl", "apply", "--server-side", f"--field-manager={FIELD_MANAGER}", *dry, "--filename", "-")
+    apply = (KUBECTL, "apply", "--server-side", f"--field-manager={FIELD_MANAGER}", *dry, "--filename", "-")
     print(run(*apply, given=text), end="")  # noqa: T201
 
 

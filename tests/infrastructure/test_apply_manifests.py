@@ -135,3 +135,13 @@ def test_a_value_that_is_missing_is_named(machine: Machine) -> None:
     assert done.returncode != 0
     assert "BALANCER_SUBNET_2" in done.stderr
     assert not (machine.folder / "applied.yaml").exists()
+
+
+def test_what_is_filled_in_stays_a_string(machine):
+    """kubectl leaves out quotes that YAML does not need; a ConfigMap takes nothing but strings."""
+    machine.runs("blue", OLD, 2)
+    machine.runs("green", NEW, 0)
+    assert machine.apply("prod").returncode == 0
+    settings = [each["data"] for each in machine.applied if each["kind"] == "ConfigMap"]
+    assert any("CACHE_TLS" in data for data in settings)
+    assert all(isinstance(value, str) for data in settings for value in data.values())

@@ -1,54 +1,20 @@
 """checkov finds nothing in the planned environments but what has its reason in terraform/policy-exceptions.yaml."""
 
-import json
-import os
-import subprocess
+import dataclasses
 
 import pytest
-import yaml
 
+from scripts.scan_platform import EXCEPTIONS, Finding, excused, sarif, scan
 from tests.infrastructure import terraform as tf
-
-CHECKOV = tf.ROOT / ".venv-checkov/bin/checkov"
-EXCEPTIONS = yaml.safe_load((tf.SOURCE / "policy-exceptions.yaml").read_text())
-
-
-def findings(*arguments):
-    """(environment or `bootstrap`, check, address) of each failed check."""
-    command = [str(CHECKOV), *arguments, "--skip-download", "--quiet", "--compact", "--output", "json"]
-    offline = os.environ | {"CHECKOV_RUN_SCA_PACKAGE_SCAN_V2": "false"}
-    done = subprocess.run(command, capture_output=True, text=True, env=offline, timeout=240, check=False)
-    report = json.loads(done.stdout)
-    assert report["summary"]["passed"] > 0, done.stderr
-    for failed in report["results"]["failed_checks"]:
-        name = failed["file_path"].rpartition("/")[2].partition(".")[0]
-        yield (name if name in tf.ENVIRONMENTS else "bootstrap"), failed["check_id"], failed["resource"]
-
-
-def excuses(entry, finding):
-    environment, check, address = finding
-    return (
-        check == entry["check"]
-        and environment in (*entry.get("environments", tf.ENVIRONMENTS), "bootstrap")
-        and any(address == name or address.startswith((f"{name}[", f"{name}.")) for name in entry["resources"])
-    )
 
 
 @pytest.fixture(scope="module")
-def found(platform_of, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("plans")
-    files = []
-    for environment in tf.ENVIRONMENTS:
-        file = folder / f"{environment}.plan.json"
-        file.write_text(json.dumps(platform_of(environment).plan))
-        files += ["--file", str(file)]
-    planned = findings(*files, "--framework", "terraform_plan")
-    bootstrap = findings("--directory", str(tf.SOURCE / "bootstrap"), "--framework", "terraform")
-    return [*planned, *bootstrap]
+def found(platform_of):
+    return scan({environment: platform_of(environment) for environment in tf.ENVIRONMENTS})
 
 
 def test_every_finding_has_its_reason(found):
-    assert not [finding for finding in found if not any(excuses(entry, finding) for entry in EXCEPTIONS)]
+    assert not [finding for finding in found if not excused(finding)]
 
 
 def test_every_exception_is_needed(found):
@@ -57,10 +23,21 @@ def test_every_exception_is_needed(found):
         (entry["check"], name)
         for entry in EXCEPTIONS
         for name in entry["resources"]
-        if not any(excuses(entry | {"resources": [name]}, finding) for finding in found)
+        if not any(excused(finding, [entry | {"resources": [name]}]) for finding in found)
     ]
     assert not unused
 
 
 def test_every_exception_says_why():
     assert all(len(entry["reason"].split()) > 3 for entry in EXCEPTIONS)
+
+
+def test_what_has_no_reason_is_reported_where_it_is_declared(found):
+    excuse = next(finding for finding in found if finding.address == 'aws_s3_bucket.main["access-logs"]')
+    assert not excused(dataclasses.replace(excuse, check="CKV_AWS_0"))
+    report = sarif([excuse, Finding("bootstrap", "CKV_AWS_0", "aws_s3_bucket.state")])
+    places = [result["locations"][0]["physicalLocation"] for result in report["runs"][0]["results"]]
+    for place, block in zip(places, ['"state" {', '"main" {'], strict=True):
+        line = (tf.ROOT / place["artifactLocation"]["uri"]).read_text().splitlines()[place["region"]["startLine"] - 1]
+        assert line == f'resource "aws_s3_bucket" {block}'
+    assert {rule["id"] for rule in report["runs"][0]["tool"]["driver"]["rules"]} == {"CKV_AWS_0", excuse.check}
