@@ -19,7 +19,6 @@ from sandbox.kubernetes.client import administrator
 from sandbox.kubernetes.kubelet.pod import HELD, PROBES_ANNOTATION
 from sandbox.operator.data import Data
 from sandbox.operator.engines import Engines
-from sandbox.provision.workload import NAMESPACE
 
 MIB = 2**20
 _LOOK_SECONDS = 0.3
@@ -34,7 +33,7 @@ class Causes(Data, Engines):
 
     def pods(self, colour: Colour) -> list[dict[str, Any]]:
         """A colour's pods, those that end included, oldest first."""
-        found = [pod.to_dict() for pod in self._kubernetes.list(Pod, namespace=NAMESPACE, labels={"colour": colour})]
+        found = [pod.to_dict() for pod in self._kubernetes.list(Pod, namespace=self.config.service, labels={"colour": colour})]
         return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
     @contextmanager
@@ -60,7 +59,7 @@ class Causes(Data, Engines):
     def _annotate(self, pod: str, value: str | None) -> None:
         body = {"metadata": {"annotations": {PROBES_ANNOTATION: value}}}
         try:
-            self._kubernetes.patch(Pod, pod, body, namespace=NAMESPACE, patch_type=PatchType.MERGE)
+            self._kubernetes.patch(Pod, pod, body, namespace=self.config.service, patch_type=PatchType.MERGE)
         except ApiError as error:
             if value is not None or error.status.code != 404:
                 raise  # else it has been replaced

@@ -12,7 +12,6 @@ from opskit.traffic import Colour
 from sandbox.kubernetes.client import administrator
 from sandbox.load import Load, Plan
 from sandbox.operator import Operator
-from sandbox.provision.workload import NAMESPACE
 from tests.remediation.repairs import PATIENCE, announced, asked, begun, closed, evidence, now, repaired
 from tests.remediation.timeline import Timeline
 
@@ -205,7 +204,7 @@ def nothing_to_spare(operator: Operator, colour: Colour) -> Iterator[None]:
 
     def allow(pods: int) -> None:
         body = {"spec": {"maxUnavailable": pods}}
-        client.patch(PodDisruptionBudget, name, body, namespace=NAMESPACE, patch_type=PatchType.MERGE)
+        client.patch(PodDisruptionBudget, name, body, namespace=operator.config.service, patch_type=PatchType.MERGE)
 
     allow(0)
     try:
