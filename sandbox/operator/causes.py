@@ -33,7 +33,8 @@ class Causes(Data, Engines):
 
     def pods(self, colour: Colour) -> list[dict[str, Any]]:
         """A colour's pods, those that end included, oldest first."""
-        found = [pod.to_dict() for pod in self._kubernetes.list(Pod, namespace=self.config.service, labels={"colour": colour})]
+        listed = self._kubernetes.list(Pod, namespace=self.config.service, labels={"colour": colour})
+        found = [pod.to_dict() for pod in listed]
         return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
     @contextmanager
