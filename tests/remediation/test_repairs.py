@@ -12,8 +12,11 @@ from opskit.traffic import Colour
 from sandbox.kubernetes.client import administrator
 from sandbox.load import Load, Plan
 from sandbox.operator import Operator
+from tests.remediation.nodes import Nodes, nodes
 from tests.remediation.repairs import PATIENCE, announced, asked, begun, closed, evidence, now, repaired
 from tests.remediation.timeline import Timeline
+
+__all__ = ["nodes"]
 
 LEAK = "a-leak"
 CONNECTIONS = "SELECT application_name FROM pg_stat_activity WHERE usename = 'detection_api'"
@@ -237,19 +240,14 @@ def test_a_release_that_grew_slow_after_it_had_finished_is_rolled_back(
     assert operator.weights().whole == after.colour
 
 
-def test_nodes_that_are_full_get_more_until_their_maximum(operator: Operator, timelines: list[Timeline]) -> None:
-    before = scaling(operator)
-    operator.clients["eks"].update_nodegroup_config(
-        clusterName=operator.platform.cluster_name,
-        nodegroupName=operator.platform.node_group,
-        scalingConfig=before | {"desiredSize": before["maxSize"] - 1},
-    )
+def test_nodes_that_are_full_get_more_until_their_maximum(
+    operator: Operator, nodes: Nodes, timelines: list[Timeline]
+) -> None:
+    nodes.resize(nodes.maximum - 1)
     caused_at = now()
     with operator.feeding("eks-cpu", 95):
         begins = begun(operator, "eks-cpu", caused_at)
-        operator.until(
-            lambda: scaling(operator)["desiredSize"], lambda n: n == before["maxSize"], "a node more", seconds=PATIENCE
-        )
+        operator.until(lambda: nodes.desired, lambda n: n == nodes.maximum, "a node more", seconds=PATIENCE)
     with operator.feeding("eks-cpu", 20):
         record = closed(operator, begins)
     timelines.append(Timeline.of(record, caused_at))
@@ -259,12 +257,4 @@ def test_nodes_that_are_full_get_more_until_their_maximum(operator: Operator, ti
         full = repaired(operator, "eks-memory", since)
     assert full.outcome == "ESCALATED"
     assert "its maximum" in (full.outcome_reason or "")
-    assert scaling(operator)["desiredSize"] == before["maxSize"]
-
-
-def scaling(operator: Operator) -> dict[str, int]:
-    """The sizes of the node group that repairs may change."""
-    found = operator.clients["eks"].describe_nodegroup(
-        clusterName=operator.platform.cluster_name, nodegroupName=operator.platform.node_group
-    )
-    return dict(found["nodegroup"]["scalingConfig"])
+    assert nodes.desired == nodes.maximum

@@ -15,7 +15,7 @@ from opskit.ledger import OperationRecord
 from sandbox.operator import Operator
 from tests.remediation.alarms import altered
 from tests.remediation.calm import FED, left_open, records
-from tests.remediation.nodes import nodes
+from tests.remediation.nodes import Nodes, nodes
 from tests.remediation.repairs import acted, now
 
 __all__ = ["nodes"]
@@ -101,8 +101,7 @@ def undelivered(operator: Operator) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_storm_of_alarms(operator: Operator, nodes: Any) -> None:
-    nodes.reset()
+def test_a_storm_of_alarms(operator: Operator, nodes: Nodes) -> None:
     undelivered(operator)
     for number in range(TAKEN):
         operator.ledger.reserve(
