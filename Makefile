@@ -18,7 +18,7 @@ export SAM_CLI_TELEMETRY := 0
 export AWS_EC2_METADATA_DISABLED := true
 export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 
-.PHONY: help setup demo up down test test-unit test-contract test-sandbox test-workflow test-recovery
+.PHONY: help setup demo up down test test-unit test-contract test-sandbox test-workflow test-recovery test-remediation
 .PHONY: bench-release bench-snapshot bench-recovery
 .PHONY: test-infrastructure terraform-test cost measure-automation
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
@@ -84,6 +84,10 @@ test-recovery: setup ## Snapshots, restores, drills and objectives, in a sandbox
 test-preflight: setup ## ops preflight on a healthy and on a broken sandbox; notifications up to a receiver in Slack's place
 	@$(PYTEST) tests/preflight
 
+# One sandbox for all of it: a storm, and what an hour of alarms would do, within some twenty minutes.
+test-remediation: setup ## Alarms and their repairs, guardrails, interruptions, a storm; writes out/remediation.json
+	@$(PYTEST) tests/remediation
+
 bench-release: setup ## 100 switches under load; writes out/bench/release.json
 	@$(BIN)/python -m sandbox.bench.release
 
@@ -132,7 +136,7 @@ check-resources:
 	@.venv-checkov/bin/python scripts/check_resource_levels.py <.build/statements.json
 
 # With POLICY_TESTS=tests/… what these use is added to what is known; otherwise all is found out anew.
-POLICY_TESTS ?= tests/workflow tests/recovery $(wildcard tests/remediation)
+POLICY_TESTS ?= tests/workflow tests/recovery tests/remediation tests/preflight
 policy-report: setup ## What each role may do against what it did in the tests; docs/policy-use.md, out/policy-use.json
 	@rm -rf out/policy-use
 	@SANDBOX_POLICY_USE="$(CURDIR)/out/policy-use" $(PYTEST) $(PARALLEL) $(POLICY_TESTS)

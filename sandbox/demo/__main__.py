@@ -9,7 +9,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from sandbox.demo import recovery, release
+from sandbox.demo import recovery, release, remediation
 from sandbox.demo.stage import Stage
 from sandbox.demo.story import Story
 from sandbox.provision import setup
@@ -32,6 +32,7 @@ CHAPTERS = {
     "An alarm that was firing before": (None, release.firing_alarm),
     "A release stopped from outside": (None, release.stopped_from_outside),
     "A disaster, and the data of the moment before": (None, recovery.disaster),
+    "A pod that hangs, and an alarm that has it replaced": (None, remediation.frozen_pod),
     "The objectives, and the evidence": (None, recovery.objectives),
 }
 """What begins in the background, and what is told."""
