@@ -19,7 +19,7 @@ export AWS_EC2_METADATA_DISABLED := true
 export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 
 .PHONY: help setup demo up down test test-unit test-contract test-sandbox test-workflow test-recovery test-remediation
-.PHONY: bench-release bench-snapshot bench-recovery
+.PHONY: test-preflight bench-release bench-snapshot bench-recovery
 .PHONY: test-infrastructure terraform-test cost measure-automation
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
 .PHONY: check-secrets check-resources policy-report audit
