@@ -19,7 +19,7 @@ export AWS_EC2_METADATA_DISABLED := true
 export CHECKOV_RUN_SCA_PACKAGE_SCAN_V2 := false
 
 .PHONY: help setup demo up down test test-unit test-contract test-sandbox test-workflow test-recovery test-remediation
-.PHONY: bench-release bench-snapshot bench-recovery
+.PHONY: test-preflight bench-release bench-snapshot bench-recovery
 .PHONY: test-infrastructure terraform-test cost measure-automation
 .PHONY: check check-code check-types check-template check-sam check-statemachines check-policy format
 .PHONY: check-secrets check-resources policy-report audit
@@ -149,7 +149,7 @@ check-resources:
 	@.venv-checkov/bin/python scripts/check_resource_levels.py <.build/statements.json
 
 # With POLICY_TESTS=tests/… what these use is added to what is known; otherwise all is found out anew.
-POLICY_TESTS ?= tests/workflow tests/recovery $(wildcard tests/remediation)
+POLICY_TESTS ?= tests/workflow tests/recovery tests/remediation tests/preflight
 policy-report: setup ## What each role may do against what it did in the tests; docs/policy-use.md, out/policy-use.json
 	@rm -rf out/policy-use
 	@SANDBOX_POLICY_USE="$(CURDIR)/out/policy-use" $(PYTEST) $(PARALLEL) $(POLICY_TESTS)

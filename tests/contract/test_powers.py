@@ -78,6 +78,7 @@ NOBODY = (
     *("states:Update*", "states:Create*", "states:Delete*", "states:SendTask*", "states:StopExecution"),
     *("states:RedriveExecution", "states:StartSyncExecution"),
     *("events:*", "scheduler:*", "cloudtrail:*", "cloudwatch:DeleteAlarms", "cloudwatch:DisableAlarmActions"),
+    *("cloudwatch:SetAlarmState", "cloudwatch:EnableAlarmActions", "cloudwatch:Put*"),
     *("s3:DeleteObjectVersion", "s3:Bypass*", "s3:PutObject?*", "s3:PutBucket*", "s3:DeleteBucket*"),
     *("dynamodb:DeleteItem", "dynamodb:DeleteTable", "dynamodb:Update[!I]*", "dynamodb:Scan", "dynamodb:PartiQL*"),
     *("secretsmanager:*", "ssm:GetParameterHistory", "ssm:DeleteParameter*", "ssm:SendCommand", "ssm:StartSession"),

@@ -10,7 +10,7 @@ from opskit.adapters.notifier import Notifier
 from opskit.clock import timestamp
 from opskit.ledger import Lock
 from tests.unit.functions.conftest import START
-from tests.unit.functions.remediate.conftest import NAME, SUFFIX, as_execution, event_of, left, planned
+from tests.unit.functions.remediate.conftest import NAME, SUFFIX, as_execution, event_of, left, planned, set_switch
 
 ACTED = {"done": True, "what": "12 sessions were ended", "facts": {"ended": 12}, "capture": {"top": ["select 1"]}}
 OK = {"outcome": "PASS", "reason": "the alarm is OK", "facts": {}, "at": timestamp(START)}
@@ -120,6 +120,14 @@ def test_an_alarm_nobody_knows_is_told_of_and_one_that_tells_by_itself_is_not(ad
     other = as_execution(run, "r2")
     close(other, admission=admit(other, event_of("alb-5xx")))
     assert len(told) == 1
+
+
+def test_what_a_pause_holds_back_is_told_with_who_paused(admission, run, told):
+    set_switch(paused=True, by="ann", reason="moving")
+    report = close(run, admission=admission, plan=planned(run, admission))
+    assert (report["outcome"], report["acted"]) == ("SUPPRESSED", False)
+    (message,) = told
+    assert "paused by ann" in message["reason"]
 
 
 def test_a_dry_run_of_a_person_is_read_by_that_person_alone(admit, run, told):
