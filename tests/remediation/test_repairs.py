@@ -228,11 +228,11 @@ def test_a_release_that_grew_slow_after_it_had_finished_is_rolled_back(
     began: datetime = now()
     done = operator.run(image=fading, bake_seconds=0, seconds=PATIENCE)
     assert done.status == "SUCCEEDED", done.cause
-    live = operator.ledger.live()
+    finished_at, live = now(), operator.ledger.live()
     assert live is not None
     with Load(Plan(url=operator.config.service_url, rate=8, seconds=PATIENCE, slow_share=0)):
         record = repaired(operator, "alb-response-time", began)
-        timelines.append(Timeline.of(record, moment_of(record.facts["alarm_since"])))
+        timelines.append(Timeline.of(record, finished_at))
     assert record.facts["action"] == "roll_back_release"
     after = operator.ledger.live()
     assert after is not None
