@@ -125,7 +125,8 @@ def test_a_storm_of_alarms(operator: Operator, nodes: Nodes) -> None:
             "all but those of the alarms themselves to be closed",
             seconds=PATIENCE,
         )
-    operator.until(lambda: operator.running("remediate"), lambda arns: not arns, "all to end", seconds=PATIENCE)
+    with operator.feeding("eks-cpu", 10), operator.feeding("eks-memory", 10):
+        operator.until(lambda: operator.running("remediate"), lambda arns: not arns, "all to end", seconds=PATIENCE)
     operator.call("remediate-settle-interrupted", {})
     operator.until(lambda: left_open(operator), lambda found: not found, "all to be closed", seconds=120)
 
