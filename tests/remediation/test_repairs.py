@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+import pytest
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 from lightkube.types import PatchType
 
@@ -18,6 +19,8 @@ from tests.remediation.repairs import PATIENCE, announced, asked, begun, closed,
 from tests.remediation.timeline import Timeline
 
 __all__ = ["nodes"]
+
+pytestmark = pytest.mark.timeout(1200)  # where a machine does other things
 
 LEAK = "a-leak"
 CONNECTIONS = "SELECT application_name FROM pg_stat_activity WHERE usename = 'detection_api'"

@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from opskit.clock import moment_of
 from opskit.ledger import OperationRecord
 from sandbox.operator import Operator
@@ -19,6 +21,8 @@ from tests.remediation.nodes import Nodes, nodes
 from tests.remediation.repairs import acted, now
 
 __all__ = ["nodes"]
+
+pytestmark = pytest.mark.timeout(3600)  # where a machine does other things
 
 EVENTS = 200
 CAP, WINDOW = 12, timedelta(seconds=360)
