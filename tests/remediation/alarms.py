@@ -1,7 +1,7 @@
 """Alarms that fire because their thresholds are moved, where the cause itself is not what a test is about."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,8 +47,8 @@ def altered(operator: Operator, alarm: str, **changed: Any) -> Iterator[dict[str
         put(operator, before)
 
 
-def flap(operator: Operator, alarm: str, times: int) -> None:
-    """Let a fed alarm (value 50) fire so often; it fires at the end."""
+def flap(operator: Operator, alarm: str, times: int, heard: Callable[[int], object]) -> None:
+    """Let a fed alarm (value 50) fire so often, each time until `heard(number)` returns; it fires at the end."""
     usual = definition(operator, alarm)
     for number in range(times):
         if number:
@@ -57,3 +57,4 @@ def flap(operator: Operator, alarm: str, times: int) -> None:
             time.sleep(1.1)  # CloudWatch's moments are whole seconds here
         put(operator, usual, Threshold=40.0)
         operator.wait_for_alarm(alarm)
+        heard(number + 1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -17,12 +18,15 @@ class Nodes:
         self._operator = operator
         self.minimum, self.maximum = self._sizes()["minSize"], self._sizes()["maxSize"]
 
-    def _sizes(self) -> dict[str, int]:
+    def _group(self) -> dict[str, Any]:
         platform = self._operator.platform
         found = self._operator.clients["eks"].describe_nodegroup(
             clusterName=platform.cluster_name, nodegroupName=platform.node_group
         )
-        return dict(found["nodegroup"]["scalingConfig"])
+        return dict(found["nodegroup"])
+
+    def _sizes(self) -> dict[str, int]:
+        return dict(self._group()["scalingConfig"])
 
     @property
     def desired(self) -> int:
@@ -34,14 +38,26 @@ class Nodes:
         """How many more than its fewest."""
         return self.desired - self.minimum
 
+    def resize(self, desired: int) -> None:
+        """Change it by hand, and wait until it can be changed again."""
+        platform = self._operator.platform
+        self._settled()
+        if self.desired != desired:
+            self._operator.clients["eks"].update_nodegroup_config(
+                clusterName=platform.cluster_name,
+                nodegroupName=platform.node_group,
+                scalingConfig={"desiredSize": desired},
+            )
+            self._settled()
+
+    def _settled(self) -> None:
+        self._operator.until(
+            lambda: self._group()["status"], lambda status: status == "ACTIVE", "the node group", seconds=120
+        )
+
     def reset(self) -> None:
         """As few as may be."""
-        platform = self._operator.platform
-        self._operator.clients["eks"].update_nodegroup_config(
-            clusterName=platform.cluster_name,
-            nodegroupName=platform.node_group,
-            scalingConfig={"desiredSize": self.minimum},
-        )
+        self.resize(self.minimum)
 
     @contextmanager
     def full(self) -> Iterator[None]:

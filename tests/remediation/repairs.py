@@ -1,7 +1,7 @@
 """What an alarm has set off, found and followed by its records."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from opskit.ledger import Approval, OperationRecord
@@ -19,8 +19,7 @@ def now() -> datetime:
 
 def about(operator: Operator, alarm: str, since: datetime) -> list[OperationRecord]:
     """What is on record about an alarm, from executions that began after a moment, newest first."""
-    begin = since - timedelta(seconds=1)
-    return [one for one in records(operator) if one.facts.get("alarm") == alarm and one.started_at >= begin]
+    return [one for one in records(operator) if one.facts.get("alarm") == alarm and one.started_at >= since]
 
 
 def begun(operator: Operator, alarm: str, since: datetime, seconds: float = PATIENCE) -> OperationRecord:

@@ -16,6 +16,8 @@ from tests.remediation.repairs import PATIENCE, about, acted, ask, begun, closed
 
 __all__ = ["nodes"]
 
+pytestmark = pytest.mark.timeout(1200)  # where a machine does other things
+
 CAP = 12
 WINDOW = 360.0
 
@@ -88,7 +90,19 @@ def test_an_alarm_that_flaps_is_left_to_people_also_by_request(operator: Operato
     since = now()
     switch(operator, paused=True, reason="only the last transition is of interest")
     with operator.feeding(ALARM, 50), altered(operator, ALARM, Threshold=80.0):
-        flap(operator, ALARM, 4)
+
+        def heard(number: int) -> None:
+            (newest, *_) = operator.until(
+                lambda: about(operator, ALARM, since), lambda found: len(found) == number, "a record", seconds=PATIENCE
+            )
+            operator.until(
+                lambda: operator.execution(newest.execution_id).states,
+                lambda states: "Admitted" in states,
+                "it to be noted",
+                seconds=PATIENCE,
+            )
+
+        flap(operator, ALARM, 4, heard)
         operator.until(
             lambda: [one.outcome for one in about(operator, ALARM, since)],
             lambda outcomes: "ESCALATED" in outcomes and len(outcomes) == 4 and None not in outcomes,
