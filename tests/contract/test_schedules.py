@@ -29,6 +29,13 @@ def test_an_event_that_cannot_be_delivered_is_kept_and_a_stale_one_is_not_delive
     assert 0 < schedule["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_nothing_a_schedule_sends_could_be_taken_for_an_event(name):
+    # Without an input its target gets "a default notification", which has a `detail` as events have, but a text:
+    # https://docs.aws.amazon.com/scheduler/latest/APIReference/API_Target.html
+    assert "detail" not in json.loads(SCHEDULES[name]["Input"])
+
+
 @pytest.mark.parametrize("workflow", INPUTS)
 def test_what_a_schedule_sends_is_a_valid_input(workflow):
     # The moment as EventBridge Scheduler writes it:

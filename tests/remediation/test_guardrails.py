@@ -16,6 +16,8 @@ from tests.remediation.repairs import PATIENCE, about, acted, ask, begun, closed
 
 __all__ = ["nodes"]
 
+pytestmark = pytest.mark.timeout(1200)  # where a machine does other things
+
 CAP = 12
 WINDOW = 360.0
 

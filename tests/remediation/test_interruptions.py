@@ -14,6 +14,8 @@ from tests.remediation.repairs import PATIENCE, acted, ask, asked, closed
 
 __all__ = ["nodes"]
 
+pytestmark = pytest.mark.timeout(1200)  # where a machine does other things
+
 BY = "a person pulled the plug"
 
 

@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from opskit.clock import moment_of
 from opskit.ledger import OperationRecord
 from sandbox.operator import Operator
@@ -19,6 +21,8 @@ from tests.remediation.nodes import Nodes, nodes
 from tests.remediation.repairs import acted, now
 
 __all__ = ["nodes"]
+
+pytestmark = pytest.mark.timeout(3600)  # where a machine does other things
 
 EVENTS = 200
 CAP, WINDOW = 12, timedelta(seconds=360)
@@ -125,7 +129,8 @@ def test_a_storm_of_alarms(operator: Operator, nodes: Nodes) -> None:
             "all but those of the alarms themselves to be closed",
             seconds=PATIENCE,
         )
-    operator.until(lambda: operator.running("remediate"), lambda arns: not arns, "all to end", seconds=PATIENCE)
+    with operator.feeding("eks-cpu", 10), operator.feeding("eks-memory", 10):
+        operator.until(lambda: operator.running("remediate"), lambda arns: not arns, "all to end", seconds=PATIENCE)
     operator.call("remediate-settle-interrupted", {})
     operator.until(lambda: left_open(operator), lambda found: not found, "all to be closed", seconds=120)
 
