@@ -19,6 +19,7 @@ OUT = Path(__file__).parents[2] / "out" / "demo.json"
 
 # A judgement takes the clients' requests of three seconds; there are 200 a second.
 SHORTER_WAITS = {"BakeSeconds": "3"}
+ALARM_PERIOD_SECONDS = 3
 
 # What needs no chapter of its own runs while others are told, as it would in production.
 CHAPTERS = {
@@ -49,7 +50,11 @@ def main() -> int:
         place = Path(directory) / "sandbox"
 
         def start() -> dict[str, object]:
-            options = Options(setup=functools.partial(setup, engines=True, parameters=SHORTER_WAITS))
+            options = Options(
+                setup=functools.partial(
+                    setup, engines=True, parameters=SHORTER_WAITS, alarm_period_seconds=ALARM_PERIOD_SECONDS
+                )
+            )
             config = up(place, options, progress=lambda line: console.print(f"  {line}", highlight=False))
             stage.append(Stage(config, console))
             return {"service": config.service_url}

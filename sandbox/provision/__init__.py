@@ -46,6 +46,7 @@ def setup(
     parameters: Mapping[str, str] | None = None,
     deploy: bool = True,
     engines: bool = False,
+    alarm_period_seconds: int = ALARM_PERIOD_SECONDS,
 ) -> dict[str, Any]:
     """Create the platform, start the first version, deploy the automation stack; returns facts about it.
 
@@ -64,7 +65,10 @@ def setup(
         with _marked(config):
             made = pool.submit(engine_room.provision, clients, net, secret) if engines else None
             balancing = balancer.provision(clients, net, deregistration_delay_seconds=DEREGISTRATION_DELAY_SECONDS)
-            contract.publish(clients, {**_of_release(clients, net, balancing), **_of_recovery(clients, net, secret)})
+            contract.publish(
+                clients,
+                {**_of_release(clients, net, balancing, alarm_period_seconds), **_of_recovery(clients, net, secret)},
+            )
             progress(f"the platform is provisioned ({clock.lap():.1f} s)")
             first = pool.submit(_first_version, clients, balancing, made)
             facts: dict[str, Any] = {}
@@ -88,13 +92,15 @@ def _first_version(clients: Clients, balancing: Balancer, engines: "Future[dict[
     return workload.start(clients, balancing, engines=engines is not None)
 
 
-def _of_release(clients: Clients, net: network.Network, balancing: Balancer) -> dict[str, str]:
+def _of_release(
+    clients: Clients, net: network.Network, balancing: Balancer, alarm_period_seconds: int
+) -> dict[str, str]:
     """What a release needs, and what the contract says of it."""
     config = clients.config
     repository_arn = registry.provision(clients)
     eks = cluster.provision(clients, net)
     people.trust_pipeline(clients)
-    watching = alarms.provision(clients, balancing, cluster_arn=eks.cluster_arn, period_seconds=ALARM_PERIOD_SECONDS)
+    watching = alarms.provision(clients, balancing, cluster_arn=eks.cluster_arn, period_seconds=alarm_period_seconds)
     return {
         "listener_arn": balancing.listener_arn,
         "load_balancer_arn": balancing.load_balancer_arn,
