@@ -103,7 +103,8 @@ def show(
     """
     record = _found(context, which)
     if record is None:
-        message = f"there is no remediation {which}; `ops remediations` lists them"
+        missing = "no remediation has changed anything yet" if which == "latest" else f"there is no remediation {which}"
+        message = f"{missing}; `ops remediations` lists them"
         raise Failure(ExitCode.UNREACHABLE, "RemediationNotFound", message)
     acted, problem = _acted(context, record)
     document = record.as_dict() | {"result": acted, "problem": problem}
