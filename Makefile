@@ -55,12 +55,12 @@ down: ## Stop the sandbox and remove what it left
 # Two workers suit two processors; each starts the sandboxes that its files need.
 PARALLEL := -n 2 --dist loadfile
 
-# Of recovery one file of each workflow; `make test-recovery` has them all.
-RECOVERY := $(wildcard tests/recovery/test_snapshot.py tests/recovery/test_restore_replace.py \
-	tests/recovery/test_drill.py tests/recovery/test_objectives.py)
+# Each workflow as it should go; `make test-workflow`, `test-recovery` and `test-remediation` have the ways in which it fails.
+WORKFLOWS := tests/recovery/test_snapshot.py tests/recovery/test_restore_replace.py tests/recovery/test_drill.py \
+	tests/recovery/test_objectives.py tests/workflow/test_release.py tests/workflow/test_rollback.py
 
 test: check setup-terraform setup-kubernetes ## Everything about the product: platform, rules, steps, workflows
-	@$(PYTEST) $(PARALLEL) $(RECOVERY) tests/workflow tests/infrastructure tests/delivery/test_workflows.py \
+	@$(PYTEST) $(PARALLEL) $(WORKFLOWS) tests/infrastructure tests/delivery/test_workflows.py \
 		tests/contract tests/unit
 
 test-unit: setup ## Decisions and handlers, without a sandbox
@@ -80,7 +80,7 @@ terraform-test: setup setup-terraform ## As above with PROVIDER=real: validate a
 	@PROVIDER=$(or $(PROVIDER),tests) $(PYTEST) tests/infrastructure/test_deployment_automation.py -k TestTerraform
 
 test-workflow: setup ## Releases and rollbacks, in a sandbox, under load
-	@$(PYTEST) tests/workflow
+	@$(PYTEST) $(PARALLEL) tests/workflow
 
 test-recovery: setup ## Snapshots, restores, drills and objectives, in a sandbox with engines
 	@$(PYTEST) $(PARALLEL) tests/recovery

@@ -21,13 +21,13 @@ def blue_green(stage: Stage) -> Mapping[str, Any]:
 
 
 def canary(stage: Stage) -> Mapping[str, Any]:
-    """A good version, a quarter of the traffic first; meanwhile somebody else tries to release, too."""
+    """A good version, half of the traffic first; meanwhile somebody else tries to release, too."""
     with stage.watching() as watched:
         arn = stage.operator.start(
             "canary-1-2-0",
             image="1.2.0",
             strategy="canary",
-            steps=[{"weight": weight, "bake_seconds": 1} for weight in (25, 100)],
+            steps=[{"weight": weight, "bake_seconds": 1} for weight in (50, 100)],
             requested_by="demo",
         )
         stage.operator.wait_for_state(arn, "ShiftTraffic")
@@ -37,7 +37,7 @@ def canary(stage: Stage) -> Mapping[str, Any]:
         done = stage.operator.wait(arn)
         seen = watched()
     stage.expect(done.status == "SUCCEEDED", "the canary succeeded", done.cause)
-    stage.expect(done.states.count("ShiftTraffic") == 2, "in two steps: 25 %, then all")
+    stage.expect(done.states.count("ShiftTraffic") == 2, "in two steps: half, then all")
     stage.expect_weights(GREEN)
     stage.expect(stage.operator.targets(Colour.BLUE).healthy == 0, "the old colour was drained, then stopped")
     return stage.nobody_suffered(seen)
