@@ -7,7 +7,6 @@ from lightkube.types import PatchType
 from opskit.traffic import Colour
 from sandbox.kubernetes.client import administrator
 from sandbox.operator import Operator
-from sandbox.provision.workload import NAMESPACE
 from tests.remediation.alarms import altered
 from tests.remediation.nodes import unheard
 from tests.remediation.repairs import PATIENCE, announced, closed, now
@@ -19,14 +18,16 @@ RELEASE_TO_BLAME = 180.0
 
 def replicas(operator: Operator, colour: Colour) -> int:
     """How many pods a colour is to have."""
-    found = administrator(operator.config).get(Deployment, f"{operator.config.service}-{colour}", namespace=NAMESPACE)
+    found = administrator(operator.config).get(
+        Deployment, f"{operator.config.service}-{colour}", namespace=operator.config.service
+    )
     return int(found.to_dict()["spec"]["replicas"])
 
 
 def fewest(operator: Operator, colour: Colour) -> int:
     """Below how many its autoscaler does not go."""
     name = f"{operator.config.service}-{colour}"
-    found = administrator(operator.config).get(HorizontalPodAutoscaler, name, namespace=NAMESPACE)
+    found = administrator(operator.config).get(HorizontalPodAutoscaler, name, namespace=operator.config.service)
     return int(found.to_dict()["spec"]["minReplicas"])
 
 
@@ -34,7 +35,7 @@ def put_back(operator: Operator, colour: Colour, pods: int, minimum: int) -> Non
     """As it was."""
     client, name = administrator(operator.config), f"{operator.config.service}-{colour}"
     for kind, spec in ((HorizontalPodAutoscaler, {"minReplicas": minimum}), (Deployment, {"replicas": pods})):
-        client.patch(kind, name, {"spec": spec}, namespace=NAMESPACE, patch_type=PatchType.MERGE)
+        client.patch(kind, name, {"spec": spec}, namespace=operator.config.service, patch_type=PatchType.MERGE)
 
 
 def release_to_blame(operator: Operator) -> bool:

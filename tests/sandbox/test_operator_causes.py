@@ -16,7 +16,6 @@ from opskit.traffic import Colour
 from sandbox.kubernetes.client import administrator
 from sandbox.operator import Operator
 from sandbox.provision import setup
-from sandbox.provision.workload import NAMESPACE
 from sandbox.supervisor import Options, sandbox
 
 BLUE = Colour.BLUE
@@ -95,8 +94,8 @@ def test_a_cache_that_is_too_small(operator: Operator) -> None:
 
 
 def evict(operator: Operator, name: str) -> None:
-    eviction = PodEviction(metadata=ObjectMeta(name=name, namespace=NAMESPACE))
-    administrator(operator.config).create(eviction, name, namespace=NAMESPACE)
+    eviction = PodEviction(metadata=ObjectMeta(name=name, namespace=operator.config.service))
+    administrator(operator.config).create(eviction, name, namespace=operator.config.service)
 
 
 def test_a_pod_that_hangs_is_unhealthy_until_it_is_replaced(operator: Operator) -> None:
