@@ -2,15 +2,17 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from lightkube.resources.batch_v1 import CronJob
+from lightkube.types import PatchType
 
 from opskit.clock import timestamp
 from opskit.decisions.contents import CacheContents, DatabaseContents
 from opskit.decisions.manifest import Kind, Status
+from sandbox.kubernetes.client import administrator
 from sandbox.operator import Operator
 from tests.recovery.snapshots import (
     HOURS,
@@ -202,14 +204,27 @@ def test_what_cannot_be_meant_is_refused(operator: Operator, given: dict[str, ob
 
 @pytest.fixture
 def queue(operator: Operator) -> Iterator[str]:
-    """The key of the service's dump, which it makes anew every five minutes; there again at the end."""
+    """The key of the service's dump, which is made anew every five minutes, but not now; there again at the end."""
     key = "application-data/incoming/queue.db"
-    left = 300 - time.time() % 300
-    if left < 12:
-        time.sleep(left + 6)
+    client, namespace = administrator(operator.config), operator.config.service
+
+    def suspend(suspended: bool) -> None:
+        body = {"spec": {"suspend": suspended}}
+        client.patch(CronJob, "queue-dump", body, namespace=namespace, patch_type=PatchType.MERGE)
+
+    suspend(True)
+    operator.until(
+        lambda: client.get(CronJob, "queue-dump", namespace=namespace).status,
+        lambda status: not (status and status.active),
+        "the dump that is being made",
+        seconds=60,
+    )
     whole = operator.read(key)
-    yield key
-    operator.write(key, whole, sha256=hashlib.sha256(whole).hexdigest())
+    try:
+        yield key
+    finally:
+        operator.write(key, whole, sha256=hashlib.sha256(whole).hexdigest())
+        suspend(False)
 
 
 def test_a_corrupt_dump_of_the_queue_makes_the_run_incomplete(operator: Operator, queue: str) -> None:
