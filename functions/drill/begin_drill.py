@@ -12,7 +12,8 @@ from opskit.step import Run, step
 def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     """Take the lock and open the record; return `{"decision", "reason", "lock"}`. Safe to repeat.
 
-    DUPLICATE, without a lock: the same scheduled event has started another drill, which runs.
+    DUPLICATE, without a lock: the same scheduled event has started another drill, which runs, or has ended since this
+    one was planned.
 
     Raises:
         LockHeldError: another drill is under way; the message names it.
@@ -27,6 +28,9 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         if scheduled and holder and holder.purpose == purpose:
             return {"decision": "DUPLICATE", "reason": str(error), "lock": None}
         raise
+    if scheduled and (earlier := run.ledger.started_by(WORKFLOW, scheduled, other_than=run.execution.id)):
+        run.ledger.release(lock)
+        return {"decision": "DUPLICATE", "reason": f"the drill of {scheduled} is {earlier}", "lock": None}
     run.ledger.open_operation(
         OperationRecord(
             workflow=WORKFLOW,

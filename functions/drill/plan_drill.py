@@ -18,8 +18,6 @@ from opskit.step import Run, step
 
 # Three days of hourly runs: objectives have long failed by then.
 RECORDS = 72
-# Weekly drills, and some that people start.
-DRILLS = 10
 
 
 @step
@@ -79,7 +77,4 @@ def _held_already(run: Run, request: dict[str, Any]) -> str | None:
     scheduled = request.get("scheduled_at")
     if scheduled is None or request["dry_run"]:
         return None
-    for record in run.ledger.operations(WORKFLOW, DRILLS):
-        if record.facts.get("scheduled_at") == scheduled and record.execution_id != run.execution.id:
-            return record.execution_name
-    return None
+    return run.ledger.started_by(WORKFLOW, scheduled, other_than=run.execution.id)

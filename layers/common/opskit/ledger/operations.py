@@ -138,6 +138,16 @@ class Operations(Locks):
         found = self._table.newest(f"OPERATION#{workflow}#", limit)
         return [OperationRecord.from_dict(item) for item in found]
 
+    def started_by(self, workflow: str, scheduled_at: str, *, other_than: str, limit: int = 10) -> str | None:
+        """The name of the execution that a former delivery of the same scheduled event started, if there was one.
+
+        Looked for among the last `limit` records; `other_than` is the ARN of the execution that asks.
+        """
+        for record in self.operations(workflow, limit):
+            if record.facts.get("scheduled_at") == scheduled_at and record.execution_id != other_than:
+                return record.execution_name
+        return None
+
     def operation_of(self, workflow: str, execution_name: str) -> OperationRecord | None:
         """The record of an execution (the latest, should a name come again after its 90 days), or None."""
         pointer = self._table.get(_pointer(workflow, execution_name))

@@ -13,7 +13,7 @@ from opskit.adapters.database_state import DatabaseState
 from opskit.decisions.drill import LOCK, WORKFLOW
 from opskit.decisions.manifest import Manifest
 from opskit.errors import InvalidInputError, LockHeldError, PlatformContractError
-from opskit.ledger import OperationRecord
+from opskit.ledger import Lock, OperationRecord
 from opskit.step import Execution, Run
 from tests.unit.decisions.backups import CACHE, DATABASE
 from tests.unit.functions.drill.conftest import SETTINGS, call, put_on_record
@@ -166,6 +166,16 @@ def test_an_event_that_comes_twice_at_once_is_one_drill(run: Run, live: None) ->
     begin(run, **EVENT)
     done = call(begin_drill, {"settings": SETTINGS}, second, **planned)
     assert (done["decision"], done["lock"]) == ("DUPLICATE", None)
+
+
+def test_an_event_whose_drill_has_ended_since_this_one_was_planned_is_none(run: Run, live: None) -> None:
+    second = another(run)
+    planned = plan(second, **EVENT)
+    begun = begin(run, **EVENT)
+    run.ledger.release(Lock.from_dict(begun["lock"]))
+    done = call(begin_drill, {"settings": SETTINGS}, second, **planned)
+    assert (done["decision"], done["lock"]) == ("DUPLICATE", None)
+    assert run.ledger.holder(LOCK) is None
 
 
 def test_an_event_that_comes_again_later_is_none(run: Run, live: None) -> None:
