@@ -13,6 +13,7 @@ from opskit.traffic import Colour
 from sandbox.kubernetes.client import administrator
 from sandbox.load import Load, Plan
 from sandbox.operator import Operator
+from sandbox.provision.roles import database_user
 from tests.remediation.nodes import Nodes, nodes
 from tests.remediation.repairs import PATIENCE, announced, asked, begun, closed, evidence, now, repaired
 from tests.remediation.timeline import Timeline
@@ -61,7 +62,7 @@ def test_leaked_connections_end_and_the_services_own_stay(operator: Operator, ti
             assert idle.alive() == 80 - 24
     assert operator.alarm("database-connections")["StateValue"] == "OK"
     left = [row[0] for row in operator.sql(CONNECTIONS)]
-    assert "detection-api" in left
+    assert database_user(operator.config) in left, "the pool names itself so"
     assert lost_connections(operator) == lost
     assert evidence(operator, record)["acted"]["capture"]["sessions"]["detection_api"]["idle in transaction"] == 76
 
