@@ -31,13 +31,13 @@ TAKEN = CAP - 2
 # A machine that does other things takes its time; nothing here depends on how much.
 PATIENCE = 1500.0
 
-# Fired by their thresholds, so that every runbook has something to do.
+# Fired by their thresholds, so that every runbook has something to do; also for the colour that nobody uses.
 MOVED: dict[str, dict[str, Any]] = {
     "database-cpu": {"Threshold": -1.0},
     "database-connections": {"Threshold": -1.0},
     "cache-evictions": {"Threshold": -1.0},
     "alb-response-time": {"Threshold": 0.0, "TreatMissingData": "breaching"},
-    "alb-unhealthy-hosts-blue": {"Threshold": 0.0},
+    "alb-unhealthy-hosts-blue": {"Threshold": 0.0, "TreatMissingData": "breaching"},
     "alb-unhealthy-hosts-green": {"Threshold": 0.0, "TreatMissingData": "breaching"},
 }
 EVERY = (*FED, *MOVED)
