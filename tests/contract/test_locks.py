@@ -44,7 +44,7 @@ HASH = " \\\n    --hash=sha256:" + "0" * 64
         "boto3==1.0",
         f"boto3>=1.0{HASH}",
         "boto3==1.0 \\\n    --hash=md5:00",
-        f"--index-url https://index.example\nboto3==1.0{HASH}",
+        f"--index-url file://index.example\nboto3==1.0{HASH}",
         f"boto3 @ https://example.com/boto3.whl{HASH}",
         f"boto3==1.0{HASH}\n-e .",
     ],
