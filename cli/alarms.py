@@ -55,7 +55,7 @@ def suffix_of(session: "Session", name: str) -> str:
 def firing(session: "Session") -> list[Firing]:
     """The alarms of the environment that are in ALARM, longest first."""
     from opskit.adapters.alarms import state_of  # noqa: PLC0415 - not needed for --help
-    from opskit.errors import RunbooksError  # noqa: PLC0415
+    from opskit.errors import RunbooksError  # noqa: PLC0415 - not needed for --help
 
     try:
         known = session.runbooks.by_alarm

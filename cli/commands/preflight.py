@@ -47,9 +47,9 @@ def preflight(
     Reads, changes nothing. The exit code is 0 only if every check passed: 1 if one failed, 6 if one could not be made.
     """
     # They load every adapter, which --help does not need.
-    from cli.preflight.check import Sources  # noqa: PLC0415
-    from cli.preflight.checklist import chosen  # noqa: PLC0415
-    from cli.preflight.running import run_all  # noqa: PLC0415
+    from cli.preflight.check import Sources  # noqa: PLC0415 - not needed for --help
+    from cli.preflight.checklist import chosen  # noqa: PLC0415 - not needed for --help
+    from cli.preflight.running import run_all  # noqa: PLC0415 - not needed for --help
 
     checks = chosen(only or (), skip or ())
     sources = Sources(_session(context, where), datetime.now(UTC))

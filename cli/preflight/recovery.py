@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cli.exits import Failure
 from cli.options import Context
 from cli.output import Output
 from cli.preflight.check import Sources
@@ -36,7 +37,6 @@ def objectives(sources: Sources) -> Finding:
 def _report(sources: Sources) -> dict[str, Any] | None:
     """For its targets only: without one the defaults hold."""
     from cli.commands.objectives import last_report  # noqa: PLC0415 - loads the commands
-    from cli.exits import Failure  # noqa: PLC0415
 
     try:
         return last_report(_context(sources))
