@@ -29,7 +29,7 @@ POLLED = {"CheckRollout", "JudgeBake", "CheckDrained"}
 Path_ = Sequence[tuple[str, float]]
 
 
-class _Tolerant(yaml.SafeLoader):
+class _Tolerant(yaml.CSafeLoader):
     """Reads a template without knowing CloudFormation's tags."""
 
 

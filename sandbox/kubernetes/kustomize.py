@@ -28,7 +28,7 @@ class KustomizeError(ValueError):
 def build(directory: Path) -> list[Manifest]:
     """The manifests that `directory/kustomization.yaml` describes, in the order of its resources."""
     path = directory / "kustomization.yaml"
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
     if unknown := document.keys() - _KNOWN:
         raise KustomizeError(f"{path}: not supported: {', '.join(sorted(unknown))}")
     if document.get("sortOptions", {"order": "fifo"}) != {"order": "fifo"}:
@@ -49,7 +49,7 @@ def build(directory: Path) -> list[Manifest]:
 
 
 def _load(text: str) -> list[Manifest]:
-    return [each for each in yaml.safe_load_all(text) if each]
+    return [each for each in yaml.load_all(text, yaml.CSafeLoader) if each]
 
 
 def _config_map(path: Path, entry: Manifest) -> Manifest:
@@ -71,7 +71,7 @@ def _patch(path: Path, manifests: list[Manifest], entry: Manifest) -> list[Manif
     if entry.keys() - {"path", "patch", "target"} or entry.get("target", {}).keys() - {"kind", "name"}:
         raise KustomizeError(f"{path}: a patch may have path or patch, and a target of kind and name")
     text = (path.parent / entry["path"]).read_text(encoding="utf-8") if "path" in entry else entry["patch"]
-    patch = yaml.safe_load(text)
+    patch = yaml.load(text, yaml.CSafeLoader)
     if not isinstance(patch, dict):
         raise KustomizeError(f"{path}: only strategic merge patches are supported")
     target = entry.get("target") or {"kind": patch["kind"], "name": patch["metadata"]["name"]}

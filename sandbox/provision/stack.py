@@ -46,7 +46,7 @@ SHORT_WAITS: Mapping[str, str] = {
 _CONTRACT_PARAMETER = "AWS::SSM::Parameter::Value"
 
 
-class _Tolerant(yaml.SafeLoader):
+class _Tolerant(yaml.CSafeLoader):
     """Reads a template without knowing CloudFormation's tags."""
 
 

@@ -42,7 +42,7 @@ class Prices:
     @classmethod
     def load(cls) -> "Prices":
         """Read the file."""
-        return cls(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+        return cls(yaml.load(FILE.read_text(encoding="utf-8"), yaml.CSafeLoader))
 
     def __getitem__(self, name: str) -> Price:
         """A price; raises KeyError if there is none of that name."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ YEAR_MONTHS = 12
 YEAR_HOURS = 8760
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML with CloudFormation's short tags: `!Ref X` becomes `{"!Ref": "X"}`."""
 
 
-def _tagged(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+def _tagged(loader: yaml.CSafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
     if isinstance(node, yaml.ScalarNode):
         return {f"!{suffix}": loader.construct_scalar(node)}
     if isinstance(node, yaml.SequenceNode):
@@ -61,8 +61,9 @@ class Template:
     data: Mapping[str, Any]
 
     @classmethod
+    @cache
     def load(cls) -> "Template":
-        """Read template.yaml."""
+        """Read template.yaml, once: who wants to change what it says takes a copy."""
         return cls(yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), _Loader))  # noqa: S506 - a SafeLoader
 
     @property
@@ -146,22 +147,32 @@ class Template:
     def metrics(self) -> Iterator[Metric]:
         """The metrics that functions publish, each with one set of dimensions, by the calls of `add_metric`."""
         for function in self.functions.values():
-            tree = ast.parse(function.source.read_text(encoding="utf-8"))
-            constants = {
-                target.id: node.value.value
-                for node in tree.body
-                if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-                for target in node.targets
-                if isinstance(target, ast.Name)
-            }
-            under_condition = {part for node in ast.walk(tree) if isinstance(node, ast.If) for part in ast.walk(node)}
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_metric":
-                    given = {keyword.arg: keyword.value for keyword in node.keywords}.get("name") or node.args[0]
-                    name = given.value if isinstance(given, ast.Constant) else constants[given.id]  # type: ignore[attr-defined]
-                    yield Metric(str(name), function, conditional=node in under_condition)
+            for name, conditional in _published(function.source):
+                yield Metric(name, function, conditional)
 
 
+@cache
+def _published(source: Path) -> tuple[tuple[str, bool], ...]:
+    """The metrics that a file publishes: their names, and whether only under a condition."""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    constants = {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    under_condition = {part for node in ast.walk(tree) if isinstance(node, ast.If) for part in ast.walk(node)}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_metric":
+            given = {keyword.arg: keyword.value for keyword in node.keywords}.get("name") or node.args[0]
+            name = given.value if isinstance(given, ast.Constant) else constants[given.id]  # type: ignore[attr-defined]
+            found.append((str(name), node in under_condition))
+    return tuple(found)
+
+
+@cache
 def states_of(workflow: str) -> dict[str, dict[str, Any]]:
     """All states of a workflow, also those inside Parallel and Map states."""
     found: dict[str, dict[str, Any]] = {}
@@ -173,6 +184,7 @@ def states_of(workflow: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+@cache
 def times_a_month(expression: str) -> float:
     """How often `rate(5 minutes)` or `cron(0 3 ? * SUN *)` comes in an average month."""
     if found := re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression):

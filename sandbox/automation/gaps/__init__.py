@@ -17,6 +17,7 @@ from sandbox.automation.gaps import (
     parameter_paths,
     sam_parameters,
     state_machines,
+    template_reading,
 )
 
 GAPS = (
@@ -30,6 +31,7 @@ GAPS = (
     event_delivery,
     parameter_paths,
     sam_parameters,
+    template_reading,
 )
 
 
