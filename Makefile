@@ -55,12 +55,15 @@ down: ## Stop the sandbox and remove what it left
 # Two workers suit two processors; each starts the sandboxes that its files need.
 PARALLEL := -n 2 --dist loadfile
 
+# One worker for each of the two sandboxes, which mostly wait, and one that computes meanwhile (tests/conftest.py).
+ALL_AT_ONCE := -n 3 --dist loadgroup --no-loadscope-reorder
+
 # Each workflow as it should go; `make test-workflow`, `test-recovery` and `test-remediation` have the ways in which it fails.
 WORKFLOWS := tests/recovery/test_snapshot.py tests/recovery/test_restore_replace.py tests/recovery/test_drill.py \
 	tests/recovery/test_objectives.py tests/workflow/test_release.py tests/workflow/test_rollback.py
 
 test: check setup-terraform setup-kubernetes ## Everything about the product: platform, rules, steps, workflows
-	@$(PYTEST) $(PARALLEL) $(WORKFLOWS) tests/infrastructure tests/delivery/test_workflows.py \
+	@$(PYTEST) $(ALL_AT_ONCE) $(WORKFLOWS) tests/infrastructure tests/delivery/test_workflows.py \
 		tests/contract tests/unit
 
 test-unit: setup ## Decisions and handlers, without a sandbox
