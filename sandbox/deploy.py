@@ -1,51 +1,25 @@
 """Build the automation stack with the real SAM CLI and deploy it into a sandbox.
 
 `python -m sandbox.deploy --config <dir>/config.json [--template template.yaml] [Name=Value …]`
-
-A build is kept under `.build/sam/` by the content that went into it, so that deploying the same content again,
-into this or another sandbox, only uploads and creates. Nothing of the user's AWS or SAM configuration is read.
 """
 
 import argparse
-import fcntl
-import hashlib
-import json
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
-import yaml
 from botocore.exceptions import ClientError
 from botocore.session import Session as BotocoreSession
 
+from sandbox.build import build
 from sandbox.config import Config, environment
+from sandbox.sam_cli import ROOT, SAM, DeployError, Progress, environ, no_settings, stream
 
-ROOT = Path(__file__).parents[1]
-SAM = ROOT / ".venv-sam" / "bin" / "sam"
-BUILDS = ROOT / ".build" / "sam"
-SOURCES = ("functions", "layers", "statemachines")
-"""Directories beside the template that a build reads."""
-
-KEPT_BUILDS = 4
-TAIL_LINES = 40
-TIMEOUT_SECONDS = 600.0
-"""For one command of the SAM CLI; then it is ended, which is an error."""
-
-Progress = Callable[[str], None]
-
-
-class DeployError(RuntimeError):
-    """The build or the deployment failed; the message has the end of the output and what CloudFormation said."""
+__all__ = ["ROOT", "DeployError", "Deployment", "deploy", "failed_events"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,145 +30,6 @@ class Deployment:
     outputs: dict[str, str]
     build_seconds: float
     deploy_seconds: float
-
-
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_file():
-            yield path
-        elif path.is_dir():
-            yield from (file for file in sorted(path.rglob("*")) if file.is_file() and "__pycache__" not in file.parts)
-
-
-def _digest(paths: Iterable[Path], *extra: str) -> str:
-    total = hashlib.sha256("\0".join(extra).encode())
-    for file in _files(paths):
-        total.update(f"\0{file}\0{file.stat().st_mode & 0o111}\0".encode())
-        total.update(file.read_bytes())
-    return total.hexdigest()[:24]
-
-
-def _stream(command: list[str], environ: Mapping[str, str], progress: Progress) -> None:
-    """Run a command, passing on its lines; raises `DeployError` with the last of them."""
-    tail: deque[str] = deque(maxlen=TAIL_LINES)
-    with subprocess.Popen(  # noqa: S603 - the SAM CLI, with arguments made here
-        command,
-        cwd=ROOT,
-        env=dict(environ),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        assert process.stdout is not None  # noqa: S101 - it was asked for
-        limit = threading.Timer(TIMEOUT_SECONDS, process.kill)
-        limit.daemon = True  # or an interrupted deployment would be waited for
-        limit.start()
-        try:
-            for line in process.stdout:
-                text = line.rstrip()
-                if text:
-                    tail.append(text)
-                    progress(text)
-        finally:
-            limit.cancel()
-    if process.returncode != 0:
-        said = "\n".join(tail)
-        raise DeployError(f"{' '.join(command[:2])} failed with status {process.returncode}:\n{said}")
-
-
-def _environ(home: Path, **more: str) -> dict[str, str]:
-    """The variables of the SAM CLI: its own home, no telemetry, no AWS settings of the user's."""
-    home.mkdir(parents=True, exist_ok=True)
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "SAM_", "PYTHON"))}
-    nowhere = {name: str(home / name.lower()) for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
-    return {
-        **inherited,
-        **nowhere,
-        "HOME": str(home),
-        "SAM_CLI_TELEMETRY": "0",
-        "SAM_CLI_POLL_DELAY": "0.2",
-        "SAM_CLI_CHECK_UPDATES": "0",
-        **more,
-    }
-
-
-def _no_settings(home: Path) -> list[str]:
-    """Options that keep the SAM CLI from reading the samconfig.toml beside the template."""
-    home.mkdir(parents=True, exist_ok=True)
-    file = home / "samconfig.toml"
-    file.write_text("version = 0.1\n", encoding="utf-8")
-    return ["--config-file", str(file)]
-
-
-def build(template: Path = ROOT / "template.yaml", progress: Progress = print) -> tuple[Path, float]:
-    """Build a template, or find its kept build: the built template and the seconds it took.
-
-    Raises `DeployError`.
-    """
-    if not SAM.exists():
-        raise DeployError(f"the SAM CLI is not installed in {SAM.parents[1].name}")
-    sources = [template, *(template.parent / name for name in SOURCES)]
-    requirements = ROOT / "requirements" / "layer.txt"
-    layer = _digest([requirements, ROOT / "layers" / "common"])
-    target = BUILDS / _digest(sources, layer)
-    BUILDS.mkdir(parents=True, exist_ok=True)
-    # One at a time: two that fill the same cache trip over each other, and the second mostly finds the first's.
-    with BUILDS.with_name("sam.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if (target / "template.yaml").exists():
-            os.utime(target)
-            return target / "template.yaml", 0.0
-        return _build(template, target, layer, progress)
-
-
-def _build(template: Path, target: Path, layer: str, progress: Progress) -> tuple[Path, float]:
-    started = time.monotonic()
-    # The built template points at the state machines by relative path, so the draft lies beside its target.
-    draft = Path(tempfile.mkdtemp(prefix="draft-", dir=BUILDS))
-    home = draft.with_name(f"{draft.name}-home")
-    # Used where there is no uv; an environment that uv made has no pip, the Python it was made from has.
-    pip = f"{Path(sys.base_prefix) / 'bin' / 'python3'} -m pip"
-    caches = {
-        name: os.environ.get(name, str(Path.home() / ".cache" / tool))
-        for name, tool in (("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip"))
-    }
-    cache = BUILDS.with_name("sam-cache") / layer
-    try:
-        command = [str(SAM), "build", "--template-file", str(template), "--build-dir", str(draft)]
-        command += ["--cached", "--cache-dir", str(cache), "--parallel", *_no_settings(home)]
-        _stream(command, _environ(home, PIP=pip, **caches), progress)
-        _as_json(draft / "template.yaml")
-        if target.exists():
-            shutil.rmtree(draft)
-        else:
-            draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.rmtree(home, ignore_errors=True)
-    _forget_old_builds()
-    return target / "template.yaml", time.monotonic() - started
-
-
-def _as_json(template: Path) -> None:
-    """Write a built template, which has no short tags any more, as the JSON that it also may be.
-
-    The SAM CLI reads it five times to deploy it, and YAML of this size takes it half a second each time.
-    """
-    data = yaml.load(template.read_text(encoding="utf-8"), yaml.CSafeLoader)
-    template.write_text(json.dumps(data, indent=1), encoding="utf-8")
-
-
-def _forget_old_builds() -> None:
-    for root in (BUILDS, BUILDS.with_name("sam-cache")):
-        kept = sorted(
-            (path for path in root.iterdir() if not path.name.startswith("draft-")),
-            key=lambda path: path.stat().st_mtime,
-            reverse=True,
-        )
-        for path in kept[KEPT_BUILDS:]:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _client(config: Config, service: str) -> Any:
@@ -265,11 +100,11 @@ def deploy(
     command += ["--s3-bucket", bucket, "--s3-prefix", name, "--region", config.region]
     command += ["--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
     command += ["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"]
-    command += _no_settings(home)
+    command += no_settings(home)
     if parameters:
         command += ["--parameter-overrides", *(f"{key}={value}" for key, value in parameters.items())]
     try:
-        _stream(command, _environ(home, **environment(config)), progress)
+        stream(command, environ(home, **environment(config)), progress)
     except DeployError as error:
         failures = failed_events(config, name)
         reasons = "\nCloudFormation:\n" + "\n".join(failures) if failures else ""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sandbox import build
 from sandbox import deploy as deployment
 from tests.sandbox.fixtures.automation import Plane, eventually, running_plane
 
@@ -41,7 +42,7 @@ def one_python(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def stack(plane: Plane, one_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[deployment.Deployment]:
     with pytest.MonkeyPatch.context() as builds:
-        builds.setattr(deployment, "BUILDS", tmp_path_factory.mktemp("build") / "sam")
+        builds.setattr(build, "BUILDS", tmp_path_factory.mktemp("build") / "sam")
         with pytest.MonkeyPatch.context() as machine:
             machine.setenv("PATH", one_python)
             machine.setenv("AWS_PROFILE", "a-profile-that-does-not-exist")
