@@ -116,44 +116,17 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def platform(aws: None) -> Platform:
-    ec2, elb = clients.client("ec2"), clients.client("elbv2")
-    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    subnets = [
-        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"][
-            "SubnetId"
-        ]
-        for n, zone in enumerate("ab")
-    ]
-    balancer = elb.create_load_balancer(Name="detection-api", Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
-    groups = {
-        colour: elb.create_target_group(Name=f"detection-api-{colour}", Protocol="HTTP", Port=8000, VpcId=vpc)[
-            "TargetGroups"
-        ][0]["TargetGroupArn"]
-        for colour in Colour
-    }
-    listener = elb.create_listener(
-        LoadBalancerArn=balancer,
-        Protocol="HTTP",
-        Port=80,
-        DefaultActions=[
-            {
-                "Type": "forward",
-                "ForwardConfig": {
-                    "TargetGroups": [
-                        {"TargetGroupArn": groups[c], "Weight": 100 if c is Colour.BLUE else 0} for c in Colour
-                    ]
-                },
-            }
-        ],
-    )["Listeners"][0]["ListenerArn"]
+def platform() -> Platform:
+    """What a step reads of the platform; the load balancer is a name only (`load_balancer.py` makes one)."""
+    balancer = "arn:aws:elasticloadbalancing:us-east-1:000000000000:{}/app/detection-api/50dc6c495c0c9188"
+    group = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/detection-api-{}/73e2d6bc24d8a067"
     return Platform(
         service="detection-api",
         environment="dev",
-        listener_arn=listener,
-        load_balancer_arn=balancer,
-        target_group_blue_arn=groups[Colour.BLUE],
-        target_group_green_arn=groups[Colour.GREEN],
+        listener_arn=balancer.format("listener") + "/f2f7dc8efc522ab2",
+        load_balancer_arn=balancer.format("loadbalancer"),
+        target_group_blue_arn=group.format("blue"),
+        target_group_green_arn=group.format("green"),
         service_url="http://127.0.0.1:9",
         test_header="X-Release-Colour",
         cluster_name="c",

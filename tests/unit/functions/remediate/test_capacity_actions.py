@@ -15,9 +15,11 @@ from opskit.adapters.node_groups import NodeGroups
 from opskit.adapters.replicas import Replicas
 from opskit.decisions.capacity import NodeGroup, Pods
 from opskit.errors import InvalidInputError, LockLostError, NotReadyError, QuotaExceededError
+from opskit.platform import Platform
 from opskit.step import Run
 from opskit.traffic import Colour, Weights
 from tests.unit.decisions.backups import CACHE
+from tests.unit.functions.load_balancer import with_load_balancer
 from tests.unit.functions.remediate.acting import acting, announced, remediation
 
 ARN = "arn:aws:elasticache:us-east-1:000000000000:replicationgroup:cache"
@@ -29,6 +31,11 @@ def call(module: Any, event: dict[str, Any], run: Run) -> dict[str, Any]:
     done: dict[str, Any] = module.handler.__wrapped__(event, run)
     assert set(done) == {"done", "what", "facts", "capture"}
     return done
+
+
+@pytest.fixture
+def platform(aws: None, platform: Platform) -> Platform:
+    return with_load_balancer(platform)
 
 
 @pytest.fixture
