@@ -70,7 +70,6 @@ def test_a_cache_that_is_replaced_while_a_person_thinks_is_left_alone(operator: 
         operator.wait_for_alarm(EVICTIONS, seconds=PATIENCE)
         arn = start(operator, EVICTIONS)
         question = asked(operator, recorded(operator, arn))
-        assert old in question.subject
         with moved(operator, "cache", endpoint):
             operator.approve(question)
             record = closed(operator, recorded(operator, arn))
