@@ -17,8 +17,8 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
     """Return the `verdict`: RESERVED with `plan`, `action` and `lock`; or, with neither, why not (WAIT, ESCALATE, ...).
 
     The lock comes first and the last look after it, so that two alarms about one resource cannot both find it free.
-    Safe to repeat: an execution has one lock and one place. A rollback is announced here, for a workflow of its own
-    makes it.
+    Safe to repeat: an execution has one lock and one place. Where the execution was stopped meanwhile and its record is
+    closed, nothing is reserved: nobody would free it. A rollback is announced here, for a workflow of its own makes it.
 
     Raises:
         MeasurementError: the alarm, or one that comes before it, cannot be read.
@@ -32,12 +32,21 @@ def handler(event: dict[str, Any], run: Run) -> dict[str, Any]:
         lock = run.ledger.acquire(run.execution.id, purpose, seconds, name)
     except LockHeldError as error:
         return _not_now(Stand.WAIT, f"busy: {error}")
+    # Not before the lock is taken: `settle_interrupted_remediation` looks for a lock once more after it has closed.
+    if (outcome := _closed(run)) is not None:
+        run.ledger.release(lock)
+        return _not_now(Stand.ESCALATE, f"this execution has ended, and its record is closed: {outcome}")
     view = look(run, admission, settings)
     verdict, reason = _judge(run, event, view)
     if verdict != RESERVED:
         run.ledger.release(lock)
         return _not_now(verdict, reason) | {"checks": view.as_dict()["checks"]}
     return _reserved(run, view, lock, reason)
+
+
+def _closed(run: Run) -> str | None:
+    record = run.ledger.operation_of(run.workflow, run.execution.name)
+    return record.outcome if record else None
 
 
 def _judge(run: Run, event: dict[str, Any], view: View) -> tuple[str, str]:

@@ -58,11 +58,15 @@ def _overlooked(run: Run) -> list[tuple[Ended, OperationRecord]]:
 
 def _settle(run: Run, ended: Ended, record: OperationRecord) -> dict[str, Any] | None:
     lock = _seize(run, ended, record)
+    # Its action could begin until the lock was seized.
+    record = run.ledger.operation_of(WORKFLOW, ended.name) or record
     if lock is None and record.outcome is not None:
         return None
     reason = f"{ended.status.lower()}: {ended.cause or 'stopped from outside'}"
     if record.outcome is None:
         reason = _close(run, ended, record, reason)
+        # A reservation that was under way may have taken the lock as long as the record was open; later ones do not.
+        lock = lock or _seize(run, ended, record)
     if lock is not None and not _acted(record):
         run.ledger.release(lock)
     return {"execution": ended.name, "reason": reason}

@@ -58,6 +58,35 @@ def acted(record: OperationRecord) -> bool:
     return any(event.what == "acting" for event in record.events)
 
 
+def untouched(record: OperationRecord, outcome: str, *words: str) -> None:
+    """It ended with this outcome, for this reason, and changed nothing."""
+    assert record.outcome == outcome, (record.outcome, record.outcome_reason)
+    for word in words:
+        assert word in (record.outcome_reason or ""), record.outcome_reason
+    assert not acted(record)
+
+
+def check(record: OperationRecord, guard: str) -> dict[str, str]:
+    """What a guardrail said when the repair was planned: `verdict` and `reason`."""
+    (found,) = [one for one in record.facts["checks"] if one["guard"] == guard]
+    return dict(found)
+
+
+def start(operator: Operator, alarm: str) -> str:
+    """Ask for a repair, and do not wait."""
+    return operator.start(workflow="remediate", alarm=alarm, requested_by="a person")
+
+
+def recorded(operator: Operator, arn: str) -> OperationRecord:
+    """The record of an execution, which may be open."""
+    name = arn.rpartition(":")[2]
+    found = operator.until(
+        lambda: operator.ledger.operation_of("remediate", name), lambda one: one is not None, "a record", seconds=60
+    )
+    assert found is not None
+    return found
+
+
 def evidence(operator: Operator, record: OperationRecord) -> dict[str, Any]:
     """The body of a record's evidence."""
     assert record.evidence

@@ -11,8 +11,21 @@ from opskit.ledger import OperationRecord
 from sandbox.operator import Operator
 from tests.remediation.alarms import altered, flap, put
 from tests.remediation.calm import switch
+from tests.remediation.functions import runbooks_of, start_anew
 from tests.remediation.nodes import ALARM, Nodes, nodes, unheard
-from tests.remediation.repairs import PATIENCE, about, acted, ask, begun, closed, now, repaired
+from tests.remediation.repairs import (
+    PATIENCE,
+    about,
+    acted,
+    ask,
+    begun,
+    check,
+    closed,
+    now,
+    repaired,
+    start,
+    untouched,
+)
 
 __all__ = ["nodes"]
 
@@ -40,14 +53,6 @@ def told(operator: Operator, event: dict[str, Any]) -> OperationRecord:
 
 def moment_of_epoch(seconds: float) -> Any:
     return now() - timedelta(seconds=time.time() - seconds)
-
-
-def untouched(record: OperationRecord, outcome: str, *words: str) -> None:
-    """It ended with this outcome, for this reason, and changed nothing."""
-    assert record.outcome == outcome, (record.outcome, record.outcome_reason)
-    for word in words:
-        assert word in (record.outcome_reason or ""), record.outcome_reason
-    assert not acted(record)
 
 
 def test_a_stale_event_and_one_from_the_future_are_not_acted_on(operator: Operator, nodes: Nodes) -> None:
@@ -198,12 +203,12 @@ def test_a_resource_that_is_not_on_the_list_is_not_touched(operator: Operator, n
     assert len(rest) == len(before.split(",")) - 1
     ssm.put_parameter(Name=name, Value=",".join(rest), Overwrite=True)
     try:
-        time.sleep(61)  # so long a function knows the list
+        start_anew(operator, "plan-remedy")  # a function knows the list for a minute
         with unheard(operator), nodes.full():
             untouched(ask(operator, ALARM), "ESCALATED", "do not say what")
     finally:
         ssm.put_parameter(Name=name, Value=before, Overwrite=True)
-        time.sleep(61)
+        start_anew(operator, "plan-remedy")
     assert nodes.added == 0
 
 
@@ -251,8 +256,7 @@ def test_an_action_that_does_not_help_is_a_strike_and_after_three_only_people_ac
         untouched(ask(operator, ALARM), "ESCALATED", "3 actions in a row did not help")
         operator.ledger.unblock(ALARM, "a person", "looked at it")
         planned = ask(operator, ALARM, dry_run=True)
-        (strikes,) = [check for check in planned.facts["checks"] if check["guard"] == "strikes"]
-        assert strikes["verdict"] == "ACT"
+        assert check(planned, "strikes")["verdict"] == "ACT"
     assert nodes.added == 1
 
 
@@ -277,8 +281,7 @@ def test_a_pause_that_is_over_does_not_hold(operator: Operator, nodes: Nodes) ->
     switch(operator, paused=True, reason="a move", until=now() - timedelta(seconds=1))
     with unheard(operator), nodes.full():
         planned = ask(operator, ALARM, dry_run=True)
-    (found,) = [check for check in planned.facts["checks"] if check["guard"] == "switch"]
-    assert found["verdict"] == "ACT"
+    assert check(planned, "switch")["verdict"] == "ACT"
 
 
 def test_a_dry_run_tells_and_changes_nothing(operator: Operator, nodes: Nodes) -> None:
@@ -286,6 +289,22 @@ def test_a_dry_run_tells_and_changes_nothing(operator: Operator, nodes: Nodes) -
         record = ask(operator, ALARM, dry_run=True)
         untouched(record, "PLANNED", "raise the node group", "a dry run was asked for")
         assert len(record.facts["checks"]) == 13
+        assert operator.ledger.actions(WINDOW) == []
+        assert operator.ledger.holder("remedy:cluster") is None
+    assert nodes.added == 0
+
+
+def test_productions_runbooks_only_tell_whoever_asks(operator: Operator, nodes: Nodes) -> None:
+    """They ship with `mode = "dry_run"`; the alarm itself and a person's wish to have it done change nothing."""
+    since = now()
+    with runbooks_of(operator, "prod", "admit-alarm", "plan-remedy", "reserve-remedy"), nodes.full():
+        untouched(repaired(operator, ALARM, since), "PLANNED", "would raise the node group", "mode is dry_run")
+        record = ask(operator, ALARM, dry_run=False)
+        untouched(record, "PLANNED", "would raise the node group", "mode is dry_run")
+        # Not that anything else would have kept it from acting.
+        verdicts = {one["guard"]: one["verdict"] for one in record.facts["checks"]}
+        assert verdicts.pop("dry run") == "PLANNED"
+        assert set(verdicts.values()) == {"ACT"}, verdicts
         assert operator.ledger.actions(WINDOW) == []
         assert operator.ledger.holder("remedy:cluster") is None
     assert nodes.added == 0
@@ -332,10 +351,10 @@ def test_an_alarm_whose_cause_has_an_alarm_of_its_own_waits_for_that(operator: O
     ):
         operator.wait_for_alarm("database-connections")
         operator.wait_for_alarm("alb-response-time")
-        arn = operator.start(workflow="remediate", alarm="alb-response-time", requested_by="a person")
+        arn = start(operator, "alb-response-time")
         operator.wait_for_state(arn, "Defer", PATIENCE)
         record = ask(operator, "alb-response-time", dry_run=True)
-        (cause,) = [check for check in record.facts["checks"] if check["guard"] == "cause"]
+        cause = check(record, "cause")
         assert cause["verdict"] == "WAIT"
         assert operator.alarm_name("database-connections") in cause["reason"]
     operator.wait_for_alarm("alb-response-time", "OK", PATIENCE)
@@ -357,7 +376,7 @@ def test_an_alarm_that_cannot_be_read_after_the_action_is_inconclusive_and_a_str
 ) -> None:
     with unheard(operator), altered(operator, ALARM):
         with nodes.full():
-            arn = operator.start(workflow="remediate", alarm=ALARM, requested_by="a person")
+            arn = start(operator, ALARM)
             operator.wait_for_state(arn, "WaitForAlarm", PATIENCE)
         operator.clients["cloudwatch"].delete_alarms(AlarmNames=[operator.alarm_name(ALARM)])
         operator.wait(arn, PATIENCE)

@@ -9,29 +9,16 @@ from opskit.ledger import OperationRecord
 from sandbox.operator import Operator
 from tests.remediation.alarms import altered
 from tests.remediation.calm import switch
+from tests.remediation.functions import held, throttled
 from tests.remediation.nodes import ALARM, Nodes, nodes, unheard
-from tests.remediation.repairs import PATIENCE, acted, ask, asked, closed
+from tests.remediation.repairs import PATIENCE, acted, ask, asked, check, closed, recorded, start
 
 __all__ = ["nodes"]
 
 pytestmark = pytest.mark.timeout(1200)  # where a machine does other things
 
+LOCK = "remedy:cluster"
 BY = "a person pulled the plug"
-
-
-def start(operator: Operator, alarm: str) -> str:
-    """Ask for a repair, and do not wait."""
-    return operator.start(workflow="remediate", alarm=alarm, requested_by="a person")
-
-
-def recorded(operator: Operator, arn: str) -> OperationRecord:
-    """The record of an execution, which may be open."""
-    name = arn.rpartition(":")[2]
-    found = operator.until(
-        lambda: operator.ledger.operation_of("remediate", name), lambda one: one is not None, "a record", seconds=60
-    )
-    assert found is not None
-    return found
 
 
 def stopped(operator: Operator, arn: str) -> OperationRecord:
@@ -49,7 +36,12 @@ def free(operator: Operator, lock: str) -> None:
     operator.until(lambda: operator.ledger.holder(lock), lambda one: one is None or one.expired, lock, seconds=120)
 
 
-def test_one_stopped_before_it_acts_has_changed_nothing(operator: Operator, nodes: Nodes) -> None:
+def free_at_once(operator: Operator, lock: str) -> None:
+    """Nobody has the lock, nor has it run out."""
+    operator.until(lambda: operator.ledger.holder(lock), lambda one: one is None, lock, seconds=30)
+
+
+def test_one_stopped_before_it_looks_has_changed_nothing(operator: Operator, nodes: Nodes) -> None:
     with unheard(operator), nodes.full():
         arn = start(operator, ALARM)
         operator.wait_for_state(arn, "Settle", PATIENCE)
@@ -57,8 +49,49 @@ def test_one_stopped_before_it_acts_has_changed_nothing(operator: Operator, node
     assert not acted(record)
     assert "it had not acted" in (record.outcome_reason or "")
     assert nodes.added == 0
-    free(operator, "remedy:cluster")
+    free_at_once(operator, LOCK)
     assert operator.ledger.actions(360) == []
+
+
+# What was under way when its execution was stopped runs on; each is held back until then, and comes after it.
+LATE = {"PlanRemedy": "plan-remedy", "ReserveRemedy": "reserve-remedy", "ScaleNodeGroup": "scale-node-group"}
+
+
+@pytest.mark.parametrize("state", LATE)
+def test_what_comes_after_its_execution_was_stopped_does_nothing(operator: Operator, nodes: Nodes, state: str) -> None:
+    with unheard(operator), nodes.full():
+        with held(operator, LATE[state]):
+            arn = start(operator, ALARM)
+            throttled(operator, arn, state)
+            record = stopped(operator, arn)
+        assert not acted(record)
+        assert "it had not acted" in (record.outcome_reason or "")
+        free_at_once(operator, LOCK)
+        # Its place under the cap is all that one leaves behind that was about to act, and its cooldown.
+        places = [arn.rpartition(":")[2]] if state == "ScaleNodeGroup" else []
+        given = payload(operator, arn, state)
+        match state:
+            case "PlanRemedy":
+                assert operator.invoke("plan-remedy", given, workflow="remediate")["verdict"] == "ACT"
+            case "ReserveRemedy":
+                late = operator.invoke("reserve-remedy", given, workflow="remediate")
+                assert (late["verdict"], late["lock"]) == ("ESCALATE", None)
+                assert "INTERRUPTED" in late["reason"]
+            case _:
+                with pytest.raises(AssertionError, match="LockLostError"):
+                    operator.invoke("scale-node-group", given, workflow="remediate")
+        assert nodes.added == 0
+        assert operator.ledger.holder(LOCK) is None
+        assert [one["execution"] for one in operator.ledger.actions(360)] == places
+        assert operator.running("remediate") == []
+        after = recorded(operator, arn)
+        assert (after.outcome, acted(after)) == ("INTERRUPTED", False)
+        # The next one finds nothing in its way.
+        verdicts = {one["guard"]: one["verdict"] for one in ask(operator, ALARM, dry_run=True).facts["checks"]}
+        assert verdicts.pop("dry run") == "PLANNED"
+        assert verdicts.pop("cooldown") == ("WAIT" if places else "ACT")
+        assert set(verdicts.values()) == {"ACT"}, verdicts
+    assert nodes.added == 0
 
 
 def test_one_stopped_while_it_waits_for_something_else(operator: Operator, nodes: Nodes) -> None:
@@ -80,12 +113,10 @@ def test_one_stopped_after_it_has_acted_keeps_what_it_did_and_frees_its_lock(ope
         record = stopped(operator, arn)
         assert acted(record)
         assert "was not seen" in (record.outcome_reason or "")
-        free(operator, "remedy:cluster")
+        free(operator, LOCK)
         # Who stops one has looked at it: no strike, but the cooldown runs.
         assert operator.ledger.remedy_state(ALARM).strikes == 0
-        planned = ask(operator, ALARM, dry_run=True)
-        (cooldown,) = [check for check in planned.facts["checks"] if check["guard"] == "cooldown"]
-        assert cooldown["verdict"] == "WAIT"
+        assert check(ask(operator, ALARM, dry_run=True), "cooldown")["verdict"] == "WAIT"
     assert nodes.added == 1
 
 

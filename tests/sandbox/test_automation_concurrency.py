@@ -88,6 +88,39 @@ def test_a_workflow_sees_lambdas_own_error_and_comes_through_by_trying_again(pla
     assert (ended["status"], json.loads(ended["output"])) == ("SUCCEEDED", "done")
 
 
+def test_a_function_without_any_concurrency_is_never_called_and_comes_through_once_it_has_some(plane: Plane) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html"""
+    function, client = plane.function(QUICK), plane.client("lambda")
+    machine = plane.machine(
+        {
+            "StartAt": "Only",
+            "States": {
+                "Only": {
+                    "Type": "Task",
+                    "Resource": "arn:aws:states:::lambda:invoke",
+                    "Arguments": {"FunctionName": function},
+                    "Output": "{% $states.result.Payload %}",
+                    "Retry": [{"ErrorEquals": [THROTTLED], "IntervalSeconds": 1, "MaxAttempts": 99, "BackoffRate": 1}],
+                    "End": True,
+                }
+            },
+        }
+    )
+    client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
+    with pytest.raises(ClientError, match="TooManyRequestsException"):
+        plane.invoke(function)
+    waiting = plane.start(machine)
+    eventually(lambda: failures(plane, waiting) >= 2)
+    client.delete_function_concurrency(FunctionName=function)
+    ended = plane.ended(waiting)
+    assert (ended["status"], json.loads(ended["output"])) == ("SUCCEEDED", "done")
+
+
+def failures(plane: Plane, arn: str) -> int:
+    """How often an execution's tasks were throttled."""
+    return sum(event.get("taskFailedEventDetails", {}).get("error") == THROTTLED for event in plane.history(arn))
+
+
 def test_what_is_invoked_asynchronously_waits_for_its_turn(plane: Plane, tmp_path: Path) -> None:
     function = plane.function(HELD)
     later = tmp_path / "later"

@@ -132,6 +132,17 @@ def test_reserving_again_has_the_same_lock_and_place(admission, plan, reservatio
     assert len(run.ledger.actions()) == 1
 
 
+def test_one_that_was_stopped_reserves_nothing_any_more(admission, plan, run):
+    """Its function runs on, and nobody would free what it took."""
+    run.ledger.close_operation(run.operation_key, "INTERRUPTED", "stopped")
+    found = reserved(run, admission, plan)
+    assert (found["verdict"], found["lock"]) == ("ESCALATE", None)
+    assert "INTERRUPTED" in found["reason"]
+    assert run.ledger.holder(LOCK) is None
+    assert run.ledger.actions() == []
+    assert run.ledger.remedy_state(SUFFIX).last_acted_at is None
+
+
 def test_two_alarms_about_one_resource_are_treated_one_after_the_other(admission, plan, reservation, run):
     other = as_execution(run, "r2")
     found = reserved(other, admission, plan)

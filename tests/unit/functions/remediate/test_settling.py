@@ -59,6 +59,33 @@ def test_who_stops_it_has_looked_and_what_ended_by_itself_did_not_help(acting, r
     assert run.ledger.remedy_state(SUFFIX).strikes == strikes
 
 
+def test_an_action_that_begins_while_it_is_settled_is_known_or_cannot_begin(reservation, run, told, monkeypatch):
+    """What was read before the lock was seized may be past."""
+    ledger, seize = type(run.ledger), type(run.ledger).seize
+
+    def late(self, *given, **named):
+        self.note(run.operation_key, "acting", {}, lock=Lock.from_dict(reservation["lock"]))
+        monkeypatch.setattr(ledger, "seize", seize)
+        return seize(self, *given, **named)
+
+    monkeypatch.setattr(ledger, "seize", late)
+    (done,) = settle(run, ended())
+    assert "it had not acted" not in done["reason"]
+    assert run.ledger.holder(LOCK).purpose.startswith("settling")
+
+
+def test_a_reservation_that_is_made_while_it_is_settled_leaves_no_lock(admission, run, told, monkeypatch):
+    ledger, close = type(run.ledger), type(run.ledger).close_operation
+
+    def late(self, *given, **named):
+        run.ledger.acquire(run.execution.id, "a repair", 300, LOCK)
+        return close(self, *given, **named)
+
+    monkeypatch.setattr(ledger, "close_operation", late)
+    settle(run, ended())
+    assert run.ledger.holder(LOCK) is None
+
+
 def test_its_action_can_announce_nothing_any_more(reservation, run, told):
     settle(run, ended())
     assert not run.ledger.release(Lock.from_dict(reservation["lock"]))
