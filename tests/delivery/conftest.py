@@ -3,7 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +50,10 @@ def operator(config: Config) -> Operator:
     return Operator(config)
 
 
+# A shell's background job ignores SIGINT, and so does all that it starts: tests, too, may be such a job.
+_HEARING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+
+
 @dataclass(frozen=True)
 class Ran:
     """How a script ended, and what it said on both streams."""
@@ -84,10 +91,52 @@ class Shell:
         )
         return Ran(done.returncode, done.stdout, stand_ins.calls(tools)[before:])
 
+    def interrupt(
+        self, script: str, *arguments: str, number: int, once: Callable[[str], bool], alone: bool = False, **more: str
+    ) -> Ran:
+        """Run as `run` does, and send a signal to the whole group, as Ctrl-C does, once that is true of its output.
+
+        With `alone` to the script only, as `kill` does. Fails if anything that it has started outlives it.
+        """
+        tools, said = self.folder / "tools", self.folder / "interrupted.txt"
+        before = len(stand_ins.calls(tools))
+        with (
+            said.open("w") as file,
+            subprocess.Popen(
+                [sys.executable, "-c", _HEARING, str(ROOT / "scripts" / script), *arguments],
+                cwd=self.folder,
+                env={**self._environ, **more},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            ) as running,
+        ):
+            try:
+                end = time.monotonic() + 300
+                while not once(said.read_text()):
+                    assert running.poll() is None, f"ended too early:\n{said.read_text()}"
+                    assert time.monotonic() < end, f"did not come so far:\n{said.read_text()}"
+                    time.sleep(0.05)
+                (os.kill if alone else os.killpg)(running.pid, number)
+                code = running.wait(120)
+                assert _of_group(running.pid) == []
+            finally:
+                for pid in _of_group(running.pid):
+                    os.kill(pid, signal.SIGKILL)
+        return Ran(code, said.read_text(), stand_ins.calls(tools)[before:])
+
     @property
     def _environ(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OPS_", "TF_"))}
         return {**own, **self.variables}
+
+
+def _of_group(group: int) -> list[int]:
+    """The processes of a group that run; a zombie does not."""
+    listed = subprocess.run(["/bin/ps", "-A", "-o", "pid=,pgid=,stat="], capture_output=True, text=True, check=True)
+    lines = [line.split() for line in listed.stdout.splitlines()]
+    return [int(pid) for pid, of, state in lines if int(of) == group and not state.startswith("Z")]
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +152,7 @@ def shell(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Shell:
             "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache/uv")),
             "SAM_CLI_POLL_DELAY": "0.2",
             "SAM_CONFIG": str(_samconfig(folder)),
-            "HEALTH_RETRIES": "3",
+            "HEALTH_TIMEOUT": "60",
             "LOG": str(folder / "deploy.log"),
             **stand_ins.install(folder / "tools", config),
         },

@@ -9,7 +9,9 @@
 - kubectl: the few commands that are used, on the sandbox's Kubernetes API; what it does not have is only recorded.
 - helm: recorded. There are no charts here.
 
-Every call is recorded in $STAND_INS/calls.jsonl. One that begins with $FAIL ends with exit code 7 instead.
+Every call is recorded in $STAND_INS/calls.jsonl. One that begins with $FAIL ends with exit code 7 instead; one with
+$HANG says so and waits for a signal: Terraform then ends by itself with 1, as it does, the others die of it; one with
+$LINGER says so and takes a moment before it does its work.
 """
 
 # ruff: noqa: T201 - what a command prints
@@ -17,8 +19,10 @@ Every call is recorded in $STAND_INS/calls.jsonl. One that begins with $FAIL end
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,8 @@ from sandbox.config import Config
 from tests.infrastructure import terraform as tf
 
 FAILED = 7
+HANGING = "waits for a signal, as the test wants it"
+LINGERING = "takes a moment, as the test wants it"
 _NOT_IN_THE_SANDBOX = ("kubernetes/monitoring",)
 
 
@@ -200,14 +206,35 @@ def helm(_folder: Path, _arguments: list[str]) -> int:
     return 0
 
 
+def _is_wanted(variable: str, line: str) -> bool:
+    wanted = os.environ.get(variable)
+    return bool(wanted) and line.startswith(str(wanted))
+
+
+def _hang(tool: str) -> None:
+    if tool == "terraform":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: sys.exit("terraform: stopping, as it was asked to"))
+    else:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    print(f"{tool}: {HANGING}", flush=True)
+    while True:
+        time.sleep(1)
+
+
 def main() -> None:
     folder, (tool, *arguments) = Path(os.environ["STAND_INS"]), sys.argv[1:]
     with (folder / "calls.jsonl").open("a") as record:
         record.write(json.dumps([tool, *arguments]) + "\n")
-    wanted = os.environ.get("FAIL")
-    if wanted and " ".join([tool, *(each for each in arguments if not each.startswith("-chdir="))]).startswith(wanted):
+    line = " ".join([tool, *(each for each in arguments if not each.startswith("-chdir="))])
+    if _is_wanted("FAIL", line):
         print(f"{tool}: failed, as the test wants it", file=sys.stderr)
         sys.exit(FAILED)
+    if _is_wanted("HANG", line):
+        _hang(tool)
+    if _is_wanted("LINGER", line):
+        print(f"{tool}: {LINGERING}", flush=True)
+        time.sleep(2)
     tools = {"terraform": terraform, "aws": aws, "kubectl": kubectl, "helm": helm}
     sys.exit(tools[tool](folder, arguments))
 
