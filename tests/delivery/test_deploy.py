@@ -300,15 +300,20 @@ class TestPreflight:
         assert "there is no bucket orders-api-terraform-state-000000000000" in done.output
         assert "→ apply terraform/bootstrap" in done.output
 
-    def test_an_alarm_that_fires_afterwards_is_a_failure(self, only_application, operator):
-        operator.fire_alarm()
+    def test_what_is_not_well_afterwards_is_a_failure(self, only_application, operator):
+        """The state that the apply should have left."""
+        bucket, key = operator.platform.terraform_state_bucket, operator.platform.terraform_state_key
+        before = operator.read(key, bucket)
+        operator.write(key, b"", bucket)
         try:
-            done = only_application(HEALTH_TIMEOUT="0")
+            done = only_application(HEALTH_TIMEOUT="1")
         finally:
-            operator.calm_alarms()
+            operator.write(key, before, bucket)
         assert done.code == 1, done.output
         assert "FAILED in stage 5 (health) with exit code 1" in done.output
-        assert "firing: " in done.output
+        assert "not yet: state FAIL; looking again" in done.output
+        assert "cannot be used" in done.output
+        assert "deploy: preflight FAILED" in done.output
 
     def test_a_release_is_taken_back_if_preflight_fails_after_it(self, only_application, operator, config, tmp_path):
         live = operator.ledger.live()
