@@ -26,11 +26,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import boto3
 import yaml
 
 from sandbox.config import Config
 from tests.infrastructure import terraform as tf
+
+# boto3 and the Kubernetes client are loaded where they are used: a deployment calls this some forty times.
 
 FAILED = 7
 HANGING = "waits for a signal, as the test wants it"
@@ -102,6 +103,8 @@ def _outputs() -> dict[str, Any]:
 
 
 def aws(_folder: Path, arguments: list[str]) -> int:
+    import boto3
+
     options = dict(zip(arguments[2::2], arguments[3::2], strict=True))
     if arguments[:2] == ["sts", "get-caller-identity"]:
         print(boto3.client("sts").get_caller_identity()[options["--query"]])
@@ -217,7 +220,8 @@ def _hang(tool: str) -> None:
             signal.signal(number, lambda *_: sys.exit("terraform: stopping, as it was asked to"))
     else:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    print(f"{tool}: {HANGING}", flush=True)
+    # What the caller reads is not said to people.
+    print(f"{tool}: {HANGING}", file=sys.stderr, flush=True)
     while True:
         time.sleep(1)
 
@@ -233,7 +237,7 @@ def main() -> None:
     if _is_wanted("HANG", line):
         _hang(tool)
     if _is_wanted("LINGER", line):
-        print(f"{tool}: {LINGERING}", flush=True)
+        print(f"{tool}: {LINGERING}", file=sys.stderr, flush=True)
         time.sleep(2)
     tools = {"terraform": terraform, "aws": aws, "kubectl": kubectl, "helm": helm}
     sys.exit(tools[tool](folder, arguments))
