@@ -370,9 +370,7 @@ class TestInterrupted:
         done = only_application()
         assert done.code == 0, done.output
 
-    def test_a_release_goes_on_by_itself_and_the_next_run_finds_it_done(
-        self, shell, only_application, operator, config
-    ):
+    def test_a_release_goes_on_by_itself_and_the_next_run_finds_it_done(self, shell, deploy, operator, config):
         def begun(said):
             return "== 4/6 application ==" in said and operator.ledger.holder() is not None
 
@@ -382,23 +380,20 @@ class TestInterrupted:
             once=begun,
             IMAGE="1.2.0",
             SKIP_AUTOMATION="true",
-            PLAN=str(ROOT / "out/plans/dev.tfplan"),
         )
         assert done.code == 130, done.output
         assert "goes on by itself" in done.output
         operator.until(operator.ledger.holder, lambda holder: holder is None, "the end of the release", seconds=120)
         assert version(config) == "1.2.0"
-        again = only_application(IMAGE="1.1.0")
+        again = deploy(IMAGE="1.1.0", SKIP_AUTOMATION="true")
         assert again.code == 0, again.output
         assert "1.1.0 is released" in again.output
 
-    def test_a_release_that_is_done_is_not_taken_back(self, shell, only_application, tmp_path):
+    def test_a_release_that_is_done_is_not_taken_back(self, shell, deploy, tmp_path):
         """Nobody has said that it is bad."""
         log, ops = tmp_path / "calls", tmp_path / "ops"
         ops.write_text(f'#!/bin/sh\necho "$*" >>{shlex.quote(str(log))}\n')
         ops.chmod(0o755)
-        planned = shell.run("plan.sh", "dev")
-        assert planned.code == 0, planned.output
         done = shell.interrupt(
             *("deploy.sh", "dev"),
             number=signal.SIGINT,
@@ -407,7 +402,6 @@ class TestInterrupted:
             IMAGE="1.2.0",
             OPS=str(ops),
             SKIP_AUTOMATION="true",
-            PLAN=str(ROOT / "out/plans/dev.tfplan"),
         )
         assert done.code == 130, done.output
         assert "1.2.0 stays released" in done.output
