@@ -181,7 +181,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def clients(config: Config) -> Iterator[Load]:
     """Somebody who uses the service: a release is judged by what clients get."""
-    with Load(Plan(url=config.service_url, seconds=1500, rate=40)) as running:
+    with Load(Plan(url=config.service_url, seconds=3600, rate=40)) as running:
         yield running
 
 

@@ -384,6 +384,8 @@ class TestInterrupted:
         assert done.code == 130, done.output
         assert "goes on by itself" in done.output
         operator.until(operator.ledger.holder, lambda holder: holder is None, "the end of the release", seconds=120)
+        (record,) = operator.ledger.history(1)
+        assert record.outcome == "SUCCEEDED", record
         assert version(config) == "1.2.0"
         again = deploy(IMAGE="1.1.0", SKIP_AUTOMATION="true")
         assert again.code == 0, again.output
