@@ -1,5 +1,6 @@
 """A sandbox with engines and no automation stack: the scripts deploy it, as they would on AWS."""
 
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,8 @@ from sandbox.provision import Progress, setup
 from sandbox.provision.stack import SHORT_WAITS
 from sandbox.supervisor import Options, sandbox
 from tests.delivery import stand_ins
+from tests.infrastructure import terraform as tf
+from tests.infrastructure.platform import Platform
 
 OPS = ROOT / ".venv/bin/ops"
 # As in the tests of recovery: the archive follows within a second, and tests do not wait for the hour.
@@ -210,3 +213,40 @@ def ops(shell: Shell, deployed: Ran) -> Callable[..., "subprocess.CompletedProce
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def policies(tmp_path_factory, config):
+    """Role → its policy, for the sandbox's account and environment."""
+    with tf.serving(tmp_path_factory.mktemp("provider"), known=True) as served:
+        folder = tf.copy_configuration(tmp_path_factory.mktemp("bootstrap") / "terraform") / "bootstrap"
+        served.run(folder, "plan", "-input=false", "-out=plan.tfplan", "-var=github_repository=acme/operations")
+        planned = Platform("bootstrap", json.loads(served.run(folder, "show", "-json", "plan.tfplan")))
+    return {
+        policy.index: policy["policy"]
+        .replace("123456789012", config.account)
+        .replace(f"{config.service}-staging", config.name)
+        .replace(f"{config.service}/staging", f"{config.service}/{config.environment}")
+        for policy in planned.of("iam_role_policy")
+    }
+
+
+@pytest.fixture(scope="session")
+def credentials(policies, operator):
+    """Role → the variables of somebody who has assumed it."""
+
+    def assume(role):
+        iam, name = operator.clients["iam"], f"pipeline-{role}"
+        trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+        iam.put_role_policy(RoleName=name, PolicyName="pipeline", PolicyDocument=policies[role])
+        given = operator.clients["sts"].assume_role(RoleArn=arn, RoleSessionName="GitHubActions")["Credentials"]
+        return {
+            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": given["SessionToken"],
+        }
+
+    made = {role: assume(role) for role in ("release-dev", "verify-staging", "plan-dev")}
+    return lambda role: made[role]
