@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Deploy everything to one environment, in six stages:  scripts/deploy.sh dev|staging|prod
 #
-#   1 validation      the environment's name, the tools, the credentials
+#   1 validation      the environment's name, the tools, the credentials; preflight: what a deployment needs and cannot
+#                     mend by itself (Terraform's bucket and lock, quotas)
 #   2 preparation     terraform init, validate, fmt -check, plan
 #   3 infrastructure  terraform apply of that plan; a kubeconfig of its own, so yours is not touched
 #   4 application     Helm charts, manifests, the automation stack; with IMAGE a release
-#   5 health          nodes ready; service, database and cache answer; pods, services, traffic
+#   5 health          nodes ready; preflight: contract, state, stack, cluster, pods, targets, traffic as recorded, alarms,
+#                     and that service, database and cache answer
 #   6 summary         what was done and how long it took; everything is in the log
 #
 #   DRY_RUN=true          stop before anything is applied: the plan, the automation's change set, the release's plan
@@ -15,15 +17,23 @@
 #   FIRST_IMAGE           registry/repository@sha256:… that both colours start with, while nothing runs yet
 #   PLAN                  apply this plan, which somebody has read, instead of making one
 #   LOG                   the log's file [out/logs/deploy-<environment>-<time>.log]
-#   NODES_TIMEOUT, HEALTH_PATH   [600s, /ready]; and what the scripts that are called here know
+#   SERVICE               the service's name [detection-api]
+#   SKIP_CHECKS           checks of `ops preflight` to leave out in both stages, by name, with commas
+#   NODES_TIMEOUT, HEALTH_TIMEOUT   how long stage 5 waits for nodes, and for preflight to pass [600s, 300 seconds]
+# and what the scripts that are called here know.
+#
+# Preflight's FAIL stops with exit code 1. INCONCLUSIVE, what could not be read, stops too, with 6: not knowing is no
+# pass. Its lines say what to do; SKIP_CHECKS is for whoever knows better. Certificate, versions, backups, drills are not
+# asked here, for a deployment may be what mends them: `ops preflight <environment>` has the whole checklist.
 #
 # On an error it stops, and undoes what can be undone truthfully:
 #   application     a release that fails rolls itself back; one that succeeded is taken back (ops rollback) if stage 5
-#                   then fails
+#                   then fails, not if it is inconclusive (6) or interrupted: nothing says then that the release is bad
 #   automation      CloudFormation restores the stack by itself
 #   infrastructure  NOT undone. Terraform knows no transactions: what was applied stays, the state says what that is.
 #                   Correct it and run this again. The same holds for charts and manifests.
-# The exit code is that of the command that failed; 2 for wrong usage.
+# The exit code is that of the command that failed; 2 for wrong usage; 130 or 143 after SIGINT or SIGTERM, which end what
+# runs in the way of that command. A signal to this process alone lets that command finish first.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 
@@ -51,10 +61,23 @@ for name in DRY_RUN SKIP_VALIDATION SKIP_AUTOMATION; do
 done
 dry() { [ "${DRY_RUN:-false}" = true ]; }
 
+if [ -n "${SERVICE:-}" ]; then export SERVICE OPS_SERVICE="$SERVICE" TF_VAR_service="$SERVICE"; fi
 export TERRAFORM="${TERRAFORM:-terraform}" AWS="${AWS:-aws}" KUBECTL="${KUBECTL:-kubectl}" HELM="${HELM:-helm}"
 export SAM="${SAM:-$PWD/.venv-sam/bin/sam}" OPS="${OPS:-$PWD/.venv/bin/ops}"
 export TF_DATA_DIR="$PWD/out/terraform/$environment" KUBECONFIG="$PWD/out/kubeconfig/$environment"
 ops() { "$OPS" --environment "$environment" "$@"; }
+preflight() { # checks, options…
+    local code=0 checks=$1
+    shift
+    ops preflight --only "$checks" ${SKIP_CHECKS:+--skip "$SKIP_CHECKS"} "$@" || code=$?
+    case $code in
+    1) echo "deploy: preflight FAILED" >&2 ;;
+    6) echo "deploy: preflight is INCONCLUSIVE" >&2 ;;
+    *) return "$code" ;;
+    esac
+    echo "  do what its arrows (→) say and run this again, or leave a check out on purpose: SKIP_CHECKS=name,…" >&2
+    return "$code"
+}
 
 stage=0 done_so_far=() released=""
 begin() {
@@ -67,7 +90,7 @@ did() { done_so_far+=("$* ($((SECONDS - stage_began)) s)"); }
 validation() {
     begin 1 validation
     local tool missing=()
-    for tool in "$TERRAFORM" "$AWS" "$KUBECTL" "$HELM" "$SAM" "$OPS" curl; do
+    for tool in "$TERRAFORM" "$AWS" "$KUBECTL" "$HELM" "$SAM" "$OPS"; do
         command -v "$tool" >/dev/null || missing+=("$tool")
     done
     if [ ${#missing[@]} -gt 0 ]; then
@@ -76,6 +99,9 @@ validation() {
     fi
     "$AWS" sts get-caller-identity --query Arn --output text
     did "tools and credentials are there"
+    # None needs what the first deployment makes.
+    preflight credentials,state-bucket,state-lock,quota-database-instances,quota-functions
+    did "preflight: nothing stands against a deployment"
 }
 
 preparation() {
@@ -145,16 +171,16 @@ health() {
         did "skipped"
         return
     fi
-    local url
+    local checks=contract,state,cluster,pods,targets,health,release-alarms
     "$KUBECTL" wait --for=condition=Ready nodes --all --timeout="${NODES_TIMEOUT:-600s}"
-    url=$("$TERRAFORM" -chdir=terraform output -raw service_url)
-    # The service answers there only if it can read and store: database and cache are reached from where they are used.
-    curl --fail --silent --show-error --retry "${HEALTH_RETRIES:-10}" --retry-delay 3 --retry-connrefused \
-        --max-time 10 "$url${HEALTH_PATH:-/ready}"
-    echo
     "$KUBECTL" get pods,services --namespace "${SERVICE:-detection-api}"
-    ops status
-    did "nodes, service, database, cache, pods and traffic are well"
+    # What is recorded, the automation records; before its own pipeline has deployed it there is nothing to compare with.
+    if [ "${SKIP_AUTOMATION:-false}" = false ]; then checks+=,stack,weights; fi
+    # Pods and targets may just have been replaced. The service is ready only if it can read and store: database and cache
+    # are reached from where they are used.
+    preflight "$checks" --wait "${HEALTH_TIMEOUT:-300}"
+    if [ "${SKIP_AUTOMATION:-false}" = false ]; then ops status; fi
+    did "nodes, pods, service, database, cache and traffic are well"
 }
 
 # shellcheck disable=SC2329 # the trap calls it
@@ -167,7 +193,10 @@ summary() { # exit code
         return
     fi
     echo "  $environment: FAILED in stage $stage ($stage_name) with exit code $1 after $SECONDS s"
-    if [ "$1" -eq 130 ] || [ "$1" -eq 143 ]; then echo "  a stack or release that was under way goes on: ops status"; fi
+    if [ "$1" -eq 130 ] || [ "$1" -eq 143 ]; then
+        echo "  interrupted: a stack or release that was under way goes on by itself: ops status"
+    fi
+    if [ -n "$released" ] && [[ $1 =~ ^(6|130|143)$ ]]; then echo "  $released stays released: nothing says that it is bad"; fi
     case "$stage" in
     1 | 2) echo "  nothing was changed" ;;
     3) echo "  Terraform does not roll back: what was applied stays. Correct it and run this again" ;;
@@ -181,7 +210,9 @@ ended() {
     local code=$?
     trap - EXIT
     set +e
-    if [ "$code" -ne 0 ] && [ -n "$released" ]; then
+    # Another signal ends a rollback's waiting, not what is still to be said.
+    trap : INT TERM
+    if [ -n "$released" ] && [[ ! $code =~ ^(0|6|130|143)$ ]]; then
         echo "deploy: taking back the release of $released" >&2
         if ops rollback --reason "scripts/deploy.sh: $stage_name failed after the release"; then
             did "$released was rolled back"
@@ -192,25 +223,23 @@ ended() {
     fi
     summary "$code"
     echo "  log: $LOG"
+    # The log is whole before this ends.
+    exec >&- 2>&-
+    wait "$tee"
     exit "$code"
-}
-
-deploy() {
-    set -e
-    trap ended EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
-    echo "deploy $environment$(dry && echo ", dry run" || true), by ${USER:-$(id -un)}"
-    validation
-    preparation
-    infrastructure
-    application
-    health
 }
 
 LOG=${LOG:-out/logs/deploy-$environment-$(date -u +%Y%m%dT%H%M%SZ).log}
 mkdir -p "$(dirname "$LOG")"
-set +e
 # tee outlives an interrupt, or what is done about it would be said to nobody.
-deploy 2>&1 | (trap '' INT TERM && tee -a "$LOG")
-exit "${PIPESTATUS[0]}"
+exec > >(trap '' INT TERM && exec tee -a "$LOG") 2>&1
+tee=$!
+trap ended EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+echo "deploy $environment$(dry && echo ", dry run" || true), by ${USER:-$(id -un)}"
+validation
+preparation
+infrastructure
+application
+health

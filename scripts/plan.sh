@@ -18,6 +18,7 @@ dev | staging | prod) environment=$1 ;;
     ;;
 esac
 read -ra plan_args <<<"${PLAN_ARGS:-}"
+if [ -n "${SERVICE:-}" ]; then export TF_VAR_service="$SERVICE"; fi
 terraform() { command "${TERRAFORM:-terraform}" -chdir=terraform "$@"; }
 
 # One environment's providers and backend are not the other's; nor are those of whoever works in terraform/ by hand.

@@ -79,8 +79,12 @@ resource "aws_iam_role" "operator" {
       Principal = { AWS = "arn:${local.partition}:iam::${local.account}:root" }
       Action    = "sts:AssumeRole"
       # Roles of the automation stack: CloudFormation names them after it. Which of them, their own policies say.
+      # And whoever administers the cluster anyway, for `ops preflight` looks at it as the functions do.
       Condition = {
-        ArnLike = { "aws:PrincipalArn" = "arn:${local.partition}:iam::${local.account}:role/${local.name}-automation-*" }
+        ArnLike = { "aws:PrincipalArn" = concat(
+          ["arn:${local.partition}:iam::${local.account}:role/${local.name}-automation-*"],
+          sort(var.cluster_administrator_arns),
+        ) }
       }
     }]
   })

@@ -41,6 +41,9 @@ def preflight(
     skip: Annotated[
         list[str] | None, typer.Option("--skip", metavar="CHECK", help="Not this check; repeat it, or use commas.")
     ] = None,
+    wait: Annotated[
+        int, typer.Option("--wait", metavar="SECONDS", min=0, help="Look again, until all pass or this is over.")
+    ] = 0,
 ) -> ExitCode:
     """Check that an environment is ready: before it is deployed to, and before it is relied on.
 
@@ -49,12 +52,19 @@ def preflight(
     # They load every adapter, which --help does not need.
     from cli.preflight.check import Sources  # noqa: PLC0415 - not needed for --help
     from cli.preflight.checklist import chosen  # noqa: PLC0415 - not needed for --help
-    from cli.preflight.running import run_all  # noqa: PLC0415 - not needed for --help
+    from cli.preflight.running import rounds, run_all  # noqa: PLC0415 - not needed for --help
 
-    checks = chosen(only or (), skip or ())
-    sources = Sources(_session(context, where), datetime.now(UTC))
-    with _progress(context.output, sources.session.name, len(checks)) as told:
-        found = run_all(checks, sources, told)
+    checks, session = chosen(only or (), skip or ()), _session(context, where)
+    for left in rounds(wait):
+        # Every check each time: what passed while another did not may have changed since.
+        sources = Sources(session, datetime.now(UTC))
+        with _progress(context.output, session.name, len(checks)) as told:
+            found = run_all(checks, sources, told)
+        if _code(found) is ExitCode.SUCCESS:
+            break
+        if left > 0:
+            wrong = [f"{name} {one.outcome.value}" for name, one in found.items() if one.outcome.value != "PASS"]
+            context.output.say(f"not yet: {', '.join(wrong)}; looking again for {left:.0f} s")
     document = _document(sources.session, sources.now, checks, found)
     context.output.result(document, lambda console: _show(console, checks, found, document))
     return _code(found)

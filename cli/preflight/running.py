@@ -1,6 +1,7 @@
 """Run checks side by side; whatever goes wrong in one of them is its own finding and stops none of the others."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from cli.failures import explain
@@ -11,6 +12,9 @@ from opskit.verdict import Outcome
 CREDENTIALS = "credentials"
 # Most of a check is waiting for AWS.
 AT_ONCE = 8
+
+# Between two looks: a target group asks its targets every few seconds.
+PAUSE = 5.0
 
 Told = Callable[[Check, Finding], None]
 
@@ -38,6 +42,17 @@ def run_all(checks: Sequence[Check], sources: Sources, told: Told) -> dict[str, 
             found[check.name] = done.result()
             told(check, found[check.name])
     return {check.name: found[check.name] for check in checks}
+
+
+def rounds(
+    seconds: float, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[float]:
+    """Once, and again every `PAUSE` until `seconds` are over: how many are left then, at last 0."""
+    end = clock() + seconds
+    while (left := max(0.0, end - clock())) > 0:
+        yield left
+        sleep(min(PAUSE, max(0.0, end - clock())))
+    yield 0.0
 
 
 def look(check: Check, sources: Sources) -> Finding:

@@ -26,6 +26,17 @@ def stack(sources: Sources) -> Finding:
     )
 
 
+def parameter(sources: Sources, name: str) -> str | None:
+    """What the stack was deployed with; None without a stack, or without the right to read it."""
+    try:
+        found = sources.session.client("cloudformation").describe_stacks(
+            StackName=f"{sources.session.name}-automation"
+        )["Stacks"][0]
+    except ClientError:
+        return None
+    return next((one["ParameterValue"] for one in found.get("Parameters", ()) if one["ParameterKey"] == name), None)
+
+
 def cluster(sources: Sources) -> Finding:
     """ACTIVE, and its API answers the cluster operator role, as it must answer the functions."""
     session, platform = sources.session, sources.platform

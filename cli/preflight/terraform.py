@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 from cli.preflight.check import Sources
 from cli.preflight.finding import Finding, failed
 from cli.preflight.rules import terraform as rules
+from opskit.errors import PlatformContractError
 
 GITHUB = "token.actions.githubusercontent.com"
 _NOT_SET = frozenset({"ServerSideEncryptionConfigurationNotFoundError", "NoSuchPublicAccessBlockConfiguration"})
@@ -15,9 +16,24 @@ _MISSING = frozenset({"404", "NoSuchBucket", "NotFound"})
 _NO_OBJECT = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
+def place(sources: Sources) -> tuple[str, str]:
+    """Bucket and key of the state: those of the contract, or, before there is one, those of terraform/bootstrap and
+    `terraform/environments/*.tfbackend`, so that both can be looked at before the first deployment.
+    """
+    session = sources.session
+    try:
+        platform = sources.platform
+    except PlatformContractError:
+        return (
+            f"{session.service}-terraform-state-{session.caller['account']}",
+            f"{session.environment}/platform.tfstate",
+        )
+    return platform.terraform_state_bucket, platform.terraform_state_key
+
+
 def state_bucket(sources: Sources) -> Finding:
-    """The bucket that the contract names: there, versioned, encrypted, closed."""
-    s3, bucket = sources.session.client("s3"), sources.platform.terraform_state_bucket
+    """Terraform's bucket: there, versioned, encrypted, closed."""
+    s3, (bucket, _) = sources.session.client("s3"), place(sources)
     try:
         s3.head_bucket(Bucket=bucket)
     except ClientError as error:
@@ -38,19 +54,17 @@ def state_bucket(sources: Sources) -> Finding:
 
 def state_lock(sources: Sources) -> Finding:
     """The lock file beside the state."""
-    platform = sources.platform
-    key = f"{platform.terraform_state_key}.tflock"
-    content, since = _object(sources, platform.terraform_state_bucket, key)
-    path = f"s3://{platform.terraform_state_bucket}/{key}"
-    return rules.judge_lock(content, since=since, now=sources.now, path=path)
+    bucket, key = place(sources)
+    lock = f"{key}.tflock"
+    content, since = _object(sources, bucket, lock)
+    return rules.judge_lock(content, since=since, now=sources.now, path=f"s3://{bucket}/{lock}")
 
 
 def state(sources: Sources) -> Finding:
     """The state itself."""
-    platform = sources.platform
-    content, changed_at = _object(sources, platform.terraform_state_bucket, platform.terraform_state_key)
-    path = f"s3://{platform.terraform_state_bucket}/{platform.terraform_state_key}"
-    return rules.judge_state(content, changed_at=changed_at, path=path)
+    bucket, key = place(sources)
+    content, changed_at = _object(sources, bucket, key)
+    return rules.judge_state(content, changed_at=changed_at, path=f"s3://{bucket}/{key}")
 
 
 def pipeline_identity(sources: Sources) -> Finding:

@@ -6,7 +6,7 @@ from cli.preflight.check import Sources
 from cli.preflight.finding import Finding
 from cli.preflight.kubernetes import connect, serving
 from cli.preflight.rules import traffic as rules
-from cli.preflight.stack import unreachable
+from cli.preflight.stack import parameter, unreachable
 from opskit.adapters.service import Service
 from opskit.errors import ClusterError
 from opskit.traffic import Colour
@@ -14,8 +14,8 @@ from opskit.traffic import Colour
 if TYPE_CHECKING:
     from opskit.ledger import ReleaseRecord
 
-# Section 11's; /ready also reads the database and the cache, where the service has them.
-PATHS = ("/health", "/ready")
+# Section 11's; the second also reads the database and the cache. Services that say so elsewhere tell the stack.
+HEALTH, READY = "/health", "/ready"
 
 
 def weights(sources: Sources) -> Finding:
@@ -45,7 +45,8 @@ def health(sources: Sources) -> Finding:
     """As a client asks, through the balancer."""
     url = sources.platform.service_url
     service = Service(url)
-    return rules.judge_health(url, {path: service.get(path) for path in PATHS})
+    paths = (HEALTH, parameter(sources, "ServiceReadyPath") or READY)
+    return rules.judge_health(url, {path: service.get(path) for path in paths})
 
 
 def pods(sources: Sources) -> Finding:

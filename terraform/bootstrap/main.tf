@@ -28,12 +28,19 @@ provider "aws" {
 
 data "aws_caller_identity" "current" {}
 
+data "aws_partition" "current" {}
+
+locals {
+  account   = data.aws_caller_identity.current.account_id
+  partition = data.aws_partition.current.partition
+}
+
 # -- state -------------------------------------------------------------------------------------------------------------
 
 # Encrypted with S3's own key: the hourly snapshots read the state, and what they may read is said by their roles alone.
 # There are no secrets in it: the database's password is RDS's own (managed master password).
 resource "aws_s3_bucket" "state" {
-  bucket        = "${var.service}-terraform-state-${data.aws_caller_identity.current.account_id}"
+  bucket        = "${var.service}-terraform-state-${local.account}"
   force_destroy = false
 
   lifecycle {

@@ -9,7 +9,9 @@
 - kubectl: the few commands that are used, on the sandbox's Kubernetes API; what it does not have is only recorded.
 - helm: recorded. There are no charts here.
 
-Every call is recorded in $STAND_INS/calls.jsonl. One that begins with $FAIL ends with exit code 7 instead.
+Every call is recorded in $STAND_INS/calls.jsonl. One that begins with $FAIL ends with exit code 7 instead; one with
+$HANG says so and waits for a signal: Terraform then ends by itself with 1, as it does, the others die of it; one with
+$LINGER says so and takes a moment before it does its work.
 """
 
 # ruff: noqa: T201 - what a command prints
@@ -17,18 +19,23 @@ Every call is recorded in $STAND_INS/calls.jsonl. One that begins with $FAIL end
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
-import boto3
 import yaml
 
 from sandbox.config import Config
 from tests.infrastructure import terraform as tf
 
+# boto3 and the Kubernetes client are loaded where they are used: a deployment calls this some forty times.
+
 FAILED = 7
+HANGING = "waits for a signal, as the test wants it"
+LINGERING = "takes a moment, as the test wants it"
 _NOT_IN_THE_SANDBOX = ("kubernetes/monitoring",)
 
 
@@ -96,6 +103,8 @@ def _outputs() -> dict[str, Any]:
 
 
 def aws(_folder: Path, arguments: list[str]) -> int:
+    import boto3
+
     options = dict(zip(arguments[2::2], arguments[3::2], strict=True))
     if arguments[:2] == ["sts", "get-caller-identity"]:
         print(boto3.client("sts").get_caller_identity()[options["--query"]])
@@ -158,6 +167,8 @@ def kubectl(_folder: Path, arguments: list[str]) -> int:  # noqa: PLR0912 - a ca
                     print(each.metadata.name)
         case ["apply", "--server-side", *_, "--filename", "-"]:
             _apply(client, list(yaml.safe_load_all(sys.stdin.read())))
+        case ["apply", "--server-side", "-f", "-"]:
+            _look_at_monitoring(sys.stdin.read())
         case ["apply", *_, source] if any(name in source for name in _NOT_IN_THE_SANDBOX):
             pass
         case ["get", "secret", *_]:
@@ -169,6 +180,13 @@ def kubectl(_folder: Path, arguments: list[str]) -> int:  # noqa: PLR0912 - a ca
         case _:
             raise NotImplementedError(arguments)
     return 0
+
+
+def _look_at_monitoring(text: str) -> None:
+    """Of kinds that the sandbox's API does not know: only whether they are whole, and for some service."""
+    kinds = [document["kind"] for document in yaml.safe_load_all(text)]
+    if not kinds or "${" in text:
+        sys.exit(f"kubectl: {kinds or 'nothing'}, or a placeholder that is left: {text}")
 
 
 def _apply(client: Any, manifests: list[dict[str, Any]]) -> None:
@@ -191,14 +209,36 @@ def helm(_folder: Path, _arguments: list[str]) -> int:
     return 0
 
 
+def _is_wanted(variable: str, line: str) -> bool:
+    wanted = os.environ.get(variable)
+    return bool(wanted) and line.startswith(str(wanted))
+
+
+def _hang(tool: str) -> None:
+    if tool == "terraform":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: sys.exit("terraform: stopping, as it was asked to"))
+    else:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # What the caller reads is not said to people.
+    print(f"{tool}: {HANGING}", file=sys.stderr, flush=True)
+    while True:
+        time.sleep(1)
+
+
 def main() -> None:
     folder, (tool, *arguments) = Path(os.environ["STAND_INS"]), sys.argv[1:]
     with (folder / "calls.jsonl").open("a") as record:
         record.write(json.dumps([tool, *arguments]) + "\n")
-    wanted = os.environ.get("FAIL")
-    if wanted and " ".join([tool, *(each for each in arguments if not each.startswith("-chdir="))]).startswith(wanted):
+    line = " ".join([tool, *(each for each in arguments if not each.startswith("-chdir="))])
+    if _is_wanted("FAIL", line):
         print(f"{tool}: failed, as the test wants it", file=sys.stderr)
         sys.exit(FAILED)
+    if _is_wanted("HANG", line):
+        _hang(tool)
+    if _is_wanted("LINGER", line):
+        print(f"{tool}: {LINGERING}", file=sys.stderr, flush=True)
+        time.sleep(2)
     tools = {"terraform": terraform, "aws": aws, "kubectl": kubectl, "helm": helm}
     sys.exit(tools[tool](folder, arguments))
 

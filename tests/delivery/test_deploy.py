@@ -5,13 +5,18 @@ SAM, `ops`, curl, the service and its releases are real, Terraform is but for AW
 
 import json
 import os
+import re
+import shlex
+import signal
 import subprocess
+from contextlib import contextmanager
 
 import pytest
 import urllib3
 
 from sandbox.deploy import ROOT
-from tests.delivery.stand_ins import FAILED
+from tests.delivery.conftest import OPS
+from tests.delivery.stand_ins import FAILED, HANGING, LINGERING
 
 pytestmark = pytest.mark.timeout(900)
 STAGES = ["validation", "preparation", "infrastructure", "application", "health", "summary"]
@@ -213,6 +218,210 @@ class TestFailures:
         assert done.code == FAILED, done.output
         assert "the rollback FAILED with exit code 3" in done.output
         assert "1.2.0 could NOT be rolled back" in done.output
+
+
+BEFORE = ("credentials", "state-bucket", "state-lock", "quota-database-instances", "quota-functions")
+AFTER = ("contract", "state", "stack", "cluster", "pods", "weights", "targets", "health", "release-alarms")
+
+
+def passed(output):
+    """The checks of preflight that passed, in the order in which they are said."""
+    return tuple(re.findall(r"^  PASS +([\w-]+) ", output, re.MULTILINE))
+
+
+@contextmanager
+def locked(operator):
+    """Somebody works on the state, or died at it."""
+    platform = operator.platform
+    key, bucket = f"{platform.terraform_state_key}.tflock", platform.terraform_state_bucket
+    operator.write(key, b'{"ID": "6f1c", "Who": "ana@laptop", "Operation": "OperationTypeApply"}', bucket)
+    yield
+    operator.remove(key, bucket)
+
+
+def ops_with_preflight(folder, code):
+    """`ops`, whose preflight ends with `code` after a deployment."""
+    command = folder / "ops"
+    then = f'exec {shlex.quote(str(OPS))} "$@"'
+    command.write_text(f'#!/bin/sh\ncase " $* " in *" preflight "*" --wait "*) exit {code} ;; esac\n{then}\n')
+    command.chmod(0o755)
+    return str(command)
+
+
+class TestPreflight:
+    """The checklist is asked before anything is done, and when everything is."""
+
+    def test_what_is_needed_is_looked_at_before_and_what_runs_afterwards(self, deployed):
+        before, _, rest = deployed.output.partition("== 2/6 preparation ==")
+        assert passed(before) == BEFORE
+        assert passed(rest.partition("== 5/6 health ==")[2]) == AFTER
+
+    def test_the_automation_is_not_asked_about_if_it_is_left_alone(self, only_application):
+        done = only_application()
+        assert done.code == 0, done.output
+        after = done.output.partition("== 5/6 health ==")[2]
+        assert passed(after) == tuple(name for name in AFTER if name not in ("stack", "weights"))
+
+    def test_a_lock_that_is_held_stops_it_before_terraform_is_called(self, deploy, operator):
+        with locked(operator):
+            done = deploy()
+            wilful = deploy(SKIP_CHECKS="state-lock", DRY_RUN="true", SKIP_AUTOMATION="true")
+        assert done.code == 1, done.output
+        assert done.stages == ["validation", "summary"]
+        assert "held by ana@laptop" in done.output
+        assert "→ wait for it to end" in done.output
+        assert "deploy: preflight FAILED" in done.output
+        assert "nothing was changed" in done.output
+        assert not [call for call in done.calls if call.startswith("terraform")]
+        assert wilful.code == 0, wilful.output
+
+    def test_what_cannot_be_read_stops_it_too(self, deploy, operator):
+        operator.engine_fault(
+            "rds", operation="DescribeAccountAttributes", error="AccessDenied", message="told to refuse"
+        )
+        try:
+            done = deploy()
+        finally:
+            operator.calm_engines()
+        assert done.code == 6, done.output
+        assert done.stages == ["validation", "summary"]
+        assert "told to refuse" in done.output
+        assert "deploy: preflight is INCONCLUSIVE" in done.output
+
+    def test_an_environment_that_is_not_there_yet_can_be_deployed(self, shell, deployed):
+        """It has no contract, no cluster, no stack."""
+        done = shell.run("deploy.sh", "staging", DRY_RUN="true", SKIP_AUTOMATION="true")
+        assert done.code == 0, done.output
+        assert passed(done.output) == BEFORE
+
+    def test_an_account_that_was_not_prepared_cannot(self, shell, deployed):
+        done = shell.run("deploy.sh", "dev", SERVICE="orders-api")
+        assert done.code == 1, done.output
+        assert "there is no bucket orders-api-terraform-state-000000000000" in done.output
+        assert "→ apply terraform/bootstrap" in done.output
+
+    def test_what_is_not_well_afterwards_is_a_failure(self, only_application, operator):
+        """The state that the apply should have left."""
+        bucket, key = operator.platform.terraform_state_bucket, operator.platform.terraform_state_key
+        before = operator.read(key, bucket)
+        operator.write(key, b"", bucket)
+        try:
+            done = only_application(HEALTH_TIMEOUT="1")
+        finally:
+            operator.write(key, before, bucket)
+        assert done.code == 1, done.output
+        assert "FAILED in stage 5 (health) with exit code 1" in done.output
+        assert "not yet: state FAIL; looking again" in done.output
+        assert "cannot be used" in done.output
+        assert "deploy: preflight FAILED" in done.output
+
+    def test_a_release_is_taken_back_if_preflight_fails_after_it(self, only_application, operator, config, tmp_path):
+        live = operator.ledger.live()
+        done = only_application(IMAGE="1.2.0", OPS=ops_with_preflight(tmp_path, 1))
+        assert done.code == 1, done.output
+        assert "1.2.0 was rolled back" in done.output
+        assert operator.ledger.live().image == live.image
+        assert version(config) == "1.1.0"
+
+    def test_it_stays_if_preflight_only_does_not_know(self, only_application, config, tmp_path, ops):
+        done = only_application(IMAGE="1.2.0", OPS=ops_with_preflight(tmp_path, 6))
+        try:
+            assert done.code == 6, done.output
+            assert "1.2.0 stays released" in done.output
+            assert version(config) == "1.2.0"
+        finally:
+            assert ops("rollback", "--reason", "the test is over").returncode == 0
+        assert version(config) == "1.1.0"
+
+
+class TestInterrupted:
+    """Ctrl-C, and what a runner sends when its job is cancelled: both reach everything that runs."""
+
+    @pytest.mark.parametrize(
+        ("number", "code", "stage", "hangs", "says"),
+        [
+            (signal.SIGINT, 130, 1, "aws sts get-caller-identity", "nothing was changed"),
+            (signal.SIGTERM, 143, 2, "terraform plan", "nothing was changed"),
+            (signal.SIGINT, 130, 3, "terraform apply", "what was applied stays"),
+            (signal.SIGTERM, 143, 3, "terraform apply", "what was applied stays"),
+            (signal.SIGINT, 130, 4, "helm upgrade --install prometheus", "infrastructure, charts, manifests stay"),
+            (signal.SIGTERM, 143, 4, "kubectl apply --server-side --field", "infrastructure, charts, manifests stay"),
+            (signal.SIGINT, 130, 5, "kubectl wait", "stay as applied"),
+        ],
+    )
+    def test_it_stops_says_where_and_leaves_nothing_running(self, shell, deploy, number, code, stage, hangs, says):
+        log = shell.folder / f"interrupted-{number}-{stage}.log"
+        done = shell.interrupt(
+            *("deploy.sh", "dev"),
+            number=number,
+            once=lambda said: HANGING in said,
+            HANG=hangs,
+            SKIP_AUTOMATION="true",
+            LOG=str(log),
+        )
+        assert done.code == code, done.output
+        assert done.stages == [*STAGES[:stage], "summary"]
+        assert f"FAILED in stage {stage} ({STAGES[stage - 1]}) with exit code {code}" in done.output
+        assert says in done.output
+        assert done.output.rstrip().endswith(f"log: {log}")
+        assert log.read_text() == done.output
+
+    def test_it_can_be_run_again(self, only_application):
+        done = only_application()
+        assert done.code == 0, done.output
+
+    def test_a_release_goes_on_by_itself_and_the_next_run_finds_it_done(self, shell, deploy, operator, config):
+        def begun(said):
+            return "== 4/6 application ==" in said and operator.ledger.holder() is not None
+
+        done = shell.interrupt(
+            *("deploy.sh", "dev"),
+            number=signal.SIGINT,
+            once=begun,
+            IMAGE="1.2.0",
+            SKIP_AUTOMATION="true",
+        )
+        assert done.code == 130, done.output
+        assert "goes on by itself" in done.output
+        operator.until(operator.ledger.holder, lambda holder: holder is None, "the end of the release", seconds=120)
+        (record,) = operator.ledger.history(1)
+        assert record.outcome == "SUCCEEDED", record
+        assert version(config) == "1.2.0"
+        again = deploy(IMAGE="1.1.0", SKIP_AUTOMATION="true")
+        assert again.code == 0, again.output
+        assert "1.1.0 is released" in again.output
+
+    def test_a_release_that_is_done_is_not_taken_back(self, shell, deploy, tmp_path):
+        """Nobody has said that it is bad."""
+        log, ops = tmp_path / "calls", tmp_path / "ops"
+        ops.write_text(f'#!/bin/sh\necho "$*" >>{shlex.quote(str(log))}\n')
+        ops.chmod(0o755)
+        done = shell.interrupt(
+            *("deploy.sh", "dev"),
+            number=signal.SIGINT,
+            once=lambda said: HANGING in said,
+            HANG="kubectl wait",
+            IMAGE="1.2.0",
+            OPS=str(ops),
+            SKIP_AUTOMATION="true",
+        )
+        assert done.code == 130, done.output
+        assert "1.2.0 stays released" in done.output
+        assert not [line for line in log.read_text().splitlines() if "rollback" in line]
+
+    def test_a_signal_to_the_script_alone_lets_its_command_finish(self, shell, deploy):
+        """Terraform is not cut off in the middle."""
+        done = shell.interrupt(
+            *("deploy.sh", "dev"),
+            number=signal.SIGTERM,
+            alone=True,
+            once=lambda said: LINGERING in said,
+            LINGER="terraform apply",
+            SKIP_AUTOMATION="true",
+        )
+        assert done.code == 143, done.output
+        assert "Apply complete!" in done.output
+        assert "FAILED in stage 3 (infrastructure) with exit code 143" in done.output
 
 
 class TestRelease:

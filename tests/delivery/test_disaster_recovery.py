@@ -66,6 +66,16 @@ def test_recovery_is_proven_by_a_drill(recovery, backup):
     assert "recovery is proven" in done.output
 
 
+def test_the_role_of_the_pipeline_is_enough_for_that(recovery, backup, credentials):
+    """As terraform/bootstrap makes it, and as the sandbox's IAM decides."""
+    done = recovery("backup", **credentials("verify-staging"))
+    assert done.code == 0, done.output
+    done = recovery("test", **credentials("verify-staging"))
+    assert "denied" not in done.output.lower(), done.output
+    assert done.code == 0, done.output
+    assert "recovery is proven" in done.output
+
+
 def test_a_manifest_that_was_changed_is_found(recovery, newest, operator):
     s3, bucket = operator.clients["s3"], operator.platform.backup_bucket
     body = s3.get_object(Bucket=bucket, Key=newest["key"])["Body"].read()

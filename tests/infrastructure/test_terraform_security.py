@@ -128,11 +128,12 @@ def test_the_controller_may_register_targets_in_the_two_groups_only(platform):
     assert set(change["Action"]) == {"elasticloadbalancing:RegisterTargets", "elasticloadbalancing:DeregisterTargets"}
 
 
-def test_the_cluster_operator_is_assumed_by_the_automations_roles_only_and_can_do_nothing_in_aws(platform):
+def test_the_cluster_operator_is_assumed_by_the_automation_and_administrators_and_can_do_nothing_in_aws(platform):
     operator = platform["iam_role.operator"]
     (trust,) = json.loads(operator["assume_role_policy"])["Statement"]
     pattern = f"arn:aws:iam::123456789012:role/detection-api-{platform.environment}-automation-*"
-    assert trust["Condition"] == {"ArnLike": {"aws:PrincipalArn": pattern}}
+    administrators = sorted(platform.variables["cluster_administrator_arns"])
+    assert trust["Condition"] == {"ArnLike": {"aws:PrincipalArn": [pattern, *administrators]}}
     policies = platform.of("iam_role_policy") + platform.of("iam_role_policy_attachment")
     assert operator["name"] not in {policy["role"] for policy in policies}
 

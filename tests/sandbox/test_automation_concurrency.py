@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox.automation.gaps.lambda_concurrency import AT_ONCE, THROTTLED
+from sandbox.automation.gaps.lambda_concurrency import AT_ONCE, QUOTA, THROTTLED
 from tests.sandbox.fixtures.automation import Plane, eventually, running_plane
 
 # One that ends when it is told to.
@@ -135,3 +135,14 @@ def test_what_is_invoked_asynchronously_waits_for_its_turn(plane: Plane, tmp_pat
         assert len(list(later.iterdir())) == 1, "it waits as well"
         crowd.let_go()
         eventually(lambda: len(list(later.iterdir())) == 2)
+
+
+def test_the_accounts_quota_is_awss_and_what_is_reserved_is_taken_from_it(plane: Plane) -> None:
+    function = plane.function(QUICK)
+    client = plane.client("lambda")
+    client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=30)
+    try:
+        limits = client.get_account_settings()["AccountLimit"]
+    finally:
+        client.delete_function_concurrency(FunctionName=function)
+    assert (limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]) == (QUOTA, QUOTA - 30)

@@ -9,8 +9,12 @@ https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.htm
 ministack's limit goes by memory, some hundreds, each with a new process: on two processors none of them would end in
 time. Its error is one that no workflow knows, and it drops what is asynchronous after three attempts. Here an
 invocation waits for a place first, and for less than the workflows' time limits leave above their functions' own.
+
+The account's quota, as GetAccountSettings tells it, stays AWS's: what is short here are processors, not a quota that
+somebody could raise.
 """
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +27,8 @@ from sandbox.automation.patching import replace
 
 AT_ONCE = 12
 WAIT_SECONDS = 6.0
+QUOTA = 1000
+"""AWS's default, see above."""
 ASYNCHRONOUS_SECONDS = 3600.0
 """Six hours on AWS."""
 
@@ -67,6 +73,17 @@ def _asynchronously(*arguments: Any, **named: Any) -> Any:
         _patience.reset(token)
 
 
+def _account_settings() -> tuple[int, dict[str, str], bytes]:
+    """As ministack's, with the account's quota in the place of this machine's limit."""
+    status, headers, body = _originals["settings"]()
+    answer = json.loads(body)
+    limits = answer["AccountLimit"]
+    functions = lambda_svc._functions
+    reserved = sum(int(functions[name].get("concurrency") or 0) for name in list(functions.keys()))
+    limits |= {"ConcurrentExecutions": QUOTA, "UnreservedConcurrentExecutions": QUOTA - reserved}
+    return status, headers, json.dumps(answer).encode()
+
+
 def apply() -> None:
     """Limit the invocations at the same time, and say so as AWS does."""
     lambda_svc._ACCOUNT_CONCURRENCY_CAP = AT_ONCE
@@ -75,5 +92,6 @@ def apply() -> None:
         ("release", "_release_execution_slot", "b35708f638af", _release),
         ("throttled", "_throttle_response", "647221d5b077", _throttled),
         ("asynchronously", "invoke_async_with_retry", "289fe4d3cbd4", _asynchronously),
+        ("settings", "_get_account_settings", "8155708f9d9c", _account_settings),
     ):
         _originals[name] = replace(lambda_svc, owned, known, replacement)

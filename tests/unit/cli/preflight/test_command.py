@@ -4,16 +4,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 import trustme
 
-from cli.preflight import checklist
+from cli.preflight import checklist, running
 from cli.preflight.check import Check, Group, Sources
 from cli.preflight.finding import Finding, failed, passed
-from cli.preflight.running import look, run_all
+from cli.preflight.running import PAUSE, look, rounds, run_all
 from cli.session import Choices, Session
 from tests.unit.cli.conftest import Ops
 from tests.unit.cli.given import NAME, REGION, shift
@@ -65,6 +67,29 @@ def test_the_state_its_bucket_and_its_lock(ops: Ops) -> None:
         "state": "PASS",
     }
     assert "terraform force-unlock 1f" in found["state-lock"]["advice"]
+
+
+def test_before_there_is_a_contract_the_state_is_looked_for_where_bootstrap_puts_it(ops: Ops, aws: None) -> None:
+    account = client("sts").get_caller_identity()["Account"]
+    bucket = f"shop-terraform-state-{account}"
+    found = checks(ops, "state-bucket", "contract")
+    assert {one["outcome"] for one in found.values()} == {"FAIL"}
+    assert found["state-bucket"]["reason"] == f"there is no bucket {bucket}"
+    client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    assert checks(ops, "state-lock")["state-lock"]["outcome"] == "PASS"
+    client("s3").put_object(Bucket=bucket, Key="test/platform.tfstate.tflock", Body=b'{"ID": "1f", "Who": "ana"}')
+    found = checks(ops, "state-bucket", "state-lock")
+    assert "not versioned" in found["state-bucket"]["reason"]
+    assert "held by ana" in found["state-lock"]["reason"]
+
+
+def test_the_state_is_looked_for_where_terraform_is_told_to_keep_it() -> None:
+    """By deploy.sh, which says the bucket, and by the environments' files, which say the key."""
+    root = Path(__file__).parents[4]
+    for environment in ("dev", "staging", "prod"):
+        said = (root / f"terraform/environments/{environment}.tfbackend").read_text()
+        assert f'key    = "{environment}/platform.tfstate"' in said
+    assert "${SERVICE:-detection-api}-terraform-state-$account" in (root / "scripts/plan.sh").read_text()
 
 
 def test_a_bucket_that_is_not_there(ops: Ops, platform: Mapping[str, str]) -> None:
@@ -142,6 +167,39 @@ def test_people_see_groups_outcomes_and_what_to_do(ops: Ops, platform: Mapping[s
     assert any(line.startswith("  FAIL") and "state-bucket" in line for line in lines)
     assert any("→ apply terraform/bootstrap" in line for line in lines)
     assert lines[-1] == "shop in test: 2 PASS, 1 FAIL"
+
+
+def test_it_looks_again_at_everything_until_all_of_it_passes(
+    ops: Ops, platform: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: dict[str, int] = {"late": 0, "early": 0}
+
+    def a_check_that_passes(name: str, after: int) -> Check:
+        def looked(_: Sources) -> Finding:
+            looks[name] += 1
+            return passed("well") if looks[name] > after else failed("not yet", "wait")
+
+        return Check(name, Group.BEFORE, name, looked)
+
+    given = (a_check_that_passes("late", 2), a_check_that_passes("early", 0))
+    monkeypatch.setattr(checklist, "CHECKS", given)
+    monkeypatch.setattr(checklist, "NAMES", ("late", "early"))
+    monkeypatch.setattr(running, "PAUSE", 0.01)
+    assert ops("preflight").code == 1
+    assert looks == {"late": 1, "early": 1}
+    ran = ops("preflight", "--wait", "60")
+    assert ran.code == 0
+    assert looks == {"late": 3, "early": 3}
+    assert "not yet: late FAIL; looking again" in ran.out
+
+
+def test_waiting_ends_when_its_time_is_over() -> None:
+    now = count(0, 2)  # seconds, at each look at the clock
+    slept: list[float] = []
+    left = list(rounds(20, lambda: float(next(now)), slept.append))
+    assert left[0] > left[1] > left[-1] == 0.0
+    assert max(slept) == PAUSE
+    assert list(rounds(0)) == [0.0]
 
 
 @pytest.mark.parametrize(
