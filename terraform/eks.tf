@@ -218,7 +218,20 @@ resource "aws_eks_addon" "late" {
   resolve_conflicts_on_create = "OVERWRITE"
   resolve_conflicts_on_update = "OVERWRITE"
 
-  depends_on = [aws_eks_node_group.on_demand]
+  depends_on = [
+    aws_cloudwatch_log_group.insights,
+    aws_eks_node_group.on_demand,
+  ]
+}
+
+# The observability add-on's agents write to these; were they not there first, they would make them, without retention
+# and key. https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-setup-logs-FluentBit.html
+resource "aws_cloudwatch_log_group" "insights" {
+  for_each = toset(["application", "dataplane", "host", "performance"])
+
+  name              = "/aws/containerinsights/${local.name}/${each.key}"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = aws_kms_key.main["logs"].arn
 }
 
 # -- access ------------------------------------------------------------------------------------------------------------

@@ -134,9 +134,6 @@ def _not_planned(platform: Platform, prices: Prices) -> Iterator[Line]:
     yield prices.line("Data transfer", "out", prices.assumption("internet_gb", environment), "transfer.internet")
     events = prices.assumption("data_events", environment)
     yield prices.line("Trail (CloudTrail)", "data events", events, "cloudtrail.data_event")
-    # The add-on's agent makes its log groups itself.
-    written = prices.log_gb("/aws/containerinsights/", environment)
-    yield from _logs("logs", written, float(platform.variables["log_retention_days"]), prices)
 
 
 PRICED: dict[str, Pricing] = {

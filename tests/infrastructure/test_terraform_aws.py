@@ -379,6 +379,9 @@ class TestMonitoring:
         assert {group["retention_in_days"] for group in groups} == {days}
         names = {group["name"] for group in groups}
         assert f"/aws/application/detection-api-{environment}" in names
+        insights = f"/aws/containerinsights/detection-api-{environment}/"
+        kinds = {"application", "dataplane", "host", "performance"}
+        assert {name.removeprefix(insights) for name in names if name.startswith(insights)} == kinds
 
     def test_calls_and_the_objects_of_backups_and_evidence_are_in_the_trail(self, platform):
         trail = platform["cloudtrail.main[0]"]
