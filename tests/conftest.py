@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 SANDBOXED = frozenset({"delivery", "preflight", "recovery", "remediation", "sandbox", "workflow"})
 """Folders whose tests watch sandboxes."""
 SHARED = frozenset({"recovery", "workflow"})
-"""Those of them that have one sandbox for all their files."""
+"""Those of them that have one sandbox for all their files, which ends with the last of their tests."""
 
 
 class OneSandboxEach(LoadScopeScheduling):

@@ -25,14 +25,14 @@ def _setup(config: Config, progress: Progress) -> dict[str, Any]:
     return setup(config, progress, engines=True, parameters=PARAMETERS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     directory: Path = tmp_path_factory.mktemp("sandbox") / "sandbox"
     with sandbox(directory, Options(setup=_setup)) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def everyone(config: Config) -> Operator:
     operator = Operator(config)
     calm(operator)

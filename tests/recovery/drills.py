@@ -27,7 +27,7 @@ def operator(everyone: Operator) -> Iterator[Operator]:
     settle(everyone)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def taken(everyone: Operator) -> Manifest:
     """A complete set of a database with rows and a cache with keys, some of which expire."""
     fill(everyone)

@@ -32,7 +32,7 @@ def home(everyone: Operator) -> Iterator[None]:
     go_home(everyone)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sets() -> dict[str, Manifest]:
     """The sets of backups that were taken so far, by what they are of: a node takes 20 backups a day."""
     return {}

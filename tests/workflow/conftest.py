@@ -18,14 +18,14 @@ from sandbox.supervisor import Options, sandbox
 _versions = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     directory: Path = tmp_path_factory.mktemp("sandbox") / "sandbox"
     with sandbox(directory, Options(setup=setup)) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def everyone(config: Config) -> Operator:
     return Operator(config)
 
