@@ -124,15 +124,17 @@ def test_a_pod_that_hangs_is_unhealthy_until_it_is_replaced(operator: Operator) 
 
 
 def test_what_is_not_measured_is_fed(operator: Operator) -> None:
+    began = time.time()
     for alarm in ("eks-cpu", "eks-memory", "cache-cpu"):
         with operator.feeding(alarm):
             operator.wait_for_alarm(alarm)
         operator.feed_metric(alarm, 0)
-    began = time.time()
     with operator.feeding("eks-cpu", 10):
         operator.wait_for_alarm("eks-cpu", "OK")
-    changes = operator.alarm_history("eks-cpu", began - 60)
-    assert [state for _, state in changes][-2:] == ["ALARM", "OK"]
+    # While the others were fed it may have been without data, and have said so.
+    states = [state for _, state in operator.alarm_history("eks-cpu", began)]
+    assert "ALARM" in states
+    assert states[-1] == "OK"
 
 
 def test_events_of_alarms_can_be_forged_repeated_and_late(operator: Operator) -> None:
