@@ -37,6 +37,9 @@ class Service:
             answer = self._pool.request(method, self._base_url + path, headers=given, body=body, redirect=False)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             return ProbeResult(None, 0.0, error=f"{type(error).__name__}: {error}")
+        finally:
+            # Kept, it could be taken for the next request while the server is closing it, and nothing is tried twice.
+            self._pool.clear()
         return ProbeResult(answer.status, 0.0, _decoded(answer.data))
 
 

@@ -26,14 +26,25 @@ Reply = tuple[int, dict[str, str], bytes]
 class Server:
     url: str
     requests: list[Request] = field(default_factory=list)
+    connections: int = 0
 
 
 @contextmanager
 def serve(
-    answer: Callable[[Request], Reply], context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    answer: Callable[[Request], Reply],
+    context: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    *,
+    keep_open: bool = False,
 ) -> Iterator[Server]:
+    """With `keep_open`, connections stay even if the client asks for their end, as if that took its time."""
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            server.connections += 1
+            super().setup()
 
         def handle_one(self) -> None:
             parts = urlsplit(self.path)
@@ -53,6 +64,7 @@ def serve(
             self.end_headers()
             with contextlib.suppress(BrokenPipeError):  # a client that has given up is part of what is tested
                 self.wfile.write(body)
+            self.close_connection = self.close_connection and not keep_open
 
         do_GET = do_PATCH = do_POST = handle_one  # noqa: N815 - http.server's spelling
 

@@ -17,6 +17,14 @@ def test_reads_and_writes_as_a_client_does() -> None:
     assert {request.headers["connection"] for request in server.requests} == {"close"}
 
 
+def test_no_connection_is_used_twice() -> None:
+    with serve(lambda _: (200, {}, b"{}"), keep_open=True) as server:
+        service = Service(server.url)
+        assert service.get("/").ok
+        assert service.post("/", {}, key="k").ok
+        assert server.connections == 2
+
+
 def test_follows_no_redirect_and_tries_nothing_twice() -> None:
     with serve(lambda _: (302, {"Location": "/elsewhere"}, b"")) as server:
         assert not Service(server.url).get("/").ok
